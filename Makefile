@@ -1,0 +1,33 @@
+# `make help` lists the targets. Each installs what it needs into .venv.
+PYTHON ?= python3
+# With uv: make test INSTALL="uv pip install --python .venv --link-mode=copy"
+INSTALL ?= $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+VENV := .venv
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help test lint typecheck ci clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(READY): pyproject.toml
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (the first time takes a minute or two)"
+	@$(INSTALL) --editable '.[all,dev]'
+	@touch $(READY)
+
+test: $(READY) ## run every test, with the branch coverage of the core
+	$(VENV)/bin/python -m pytest -q -n 2 --cov --cov-report=term
+
+lint: $(READY) ## ruff: rules and format
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+typecheck: $(READY) ## mypy, strict
+	$(VENV)/bin/mypy
+
+ci: lint typecheck test ## what CI runs
+
+clean: ## remove the environment and what tools left behind
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .coverage dist build

@@ -1,0 +1,28 @@
+"""What every test gets: an environment without credentials, and one emulator."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from yandex_compat.emulator import Emulator
+
+
+@pytest.fixture(autouse=True)
+def no_credentials_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("YC_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def _emulator_server() -> Iterator[Emulator]:
+    with Emulator() as server:
+        yield server
+
+
+@pytest.fixture
+def emulator(_emulator_server: Emulator) -> Iterator[Emulator]:
+    """The emulator, with an empty log and no script of another test."""
+    _emulator_server.clear()
+    yield _emulator_server
+    _emulator_server.clear()

@@ -1,0 +1,80 @@
+"""Deltas folded into a completion."""
+
+import pytest
+
+from yandex_compat import Accumulator, Completion, Delta, StreamEnd, ToolCall, ToolCallDelta, Usage
+
+
+def folded(*deltas: Delta) -> Accumulator:
+    made = Accumulator()
+    for delta in deltas:
+        made.add(delta)
+    return made
+
+
+def part(index: int, id_: str | None, name: str | None, arguments: str) -> Delta:
+    return Delta(tool_calls=(ToolCallDelta(index, id_, name, arguments),))
+
+
+def test_everything_adds_up():
+    end = StreamEnd("stop", Usage(1, 2, 3), "m", "id", "fp", "request")
+    made = folded(
+        Delta(text="a", reasoning="x", refusal="n"),
+        Delta(text="b", reasoning="y", refusal="o"),
+        part(0, "1", "f", '{"a"'),
+        part(1, "2", "g", ""),
+        part(0, None, None, ":1}"),
+        Delta(final=end),
+    )
+    assert made.completion() == Completion(
+        text="ab",
+        reasoning="xy",
+        refusal="no",
+        tool_calls=(ToolCall("1", "f", '{"a":1}'), ToolCall("2", "g", "{}")),
+        finish_reason="stop",
+        usage=Usage(1, 2, 3),
+        model="m",
+        id="id",
+        system_fingerprint="fp",
+        request_id="request",
+    )
+
+
+def test_nothing_adds_up_to_an_empty_completion():
+    assert folded().completion() == Completion()
+
+
+def test_text_and_reasoning_can_be_read_between_the_deltas():
+    made = folded(Delta(text="a", reasoning="x"))
+    assert (made.text, made.reasoning) == ("a", "x")
+    made.add(Delta(text="b", reasoning="y"))
+    assert (made.text, made.reasoning) == ("ab", "xy")
+    assert (made.text, made.reasoning) == ("ab", "xy")
+
+
+def test_replacing_text_leaves_reasoning_and_calls():  # WIRE A6
+    made = folded(
+        Delta(text="a", reasoning="x"),
+        part(0, "1", "f", "{}"),
+        Delta(text="refused", replaces_text=True),
+        Delta(text="!"),
+    )
+    assert made.completion() == Completion("refused!", "x", tool_calls=(ToolCall("1", "f", "{}"),))
+
+
+def test_open_calls_are_shown_as_far_as_they_have_come():
+    assert folded(part(0, "1", "f", '{"a"')).tool_calls == (ToolCall("1", "f", '{"a"'),)
+    assert folded(part(0, "1", "f", "")).tool_calls == (ToolCall("1", "f", ""),)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complete"), [("{}", True), ("", False), ('{"a"', False), ("[]", False)]
+)
+def test_calls_are_complete_when_each_has_an_object(arguments, complete):
+    made = folded(part(0, "1", "f", "{}"), part(1, "2", "f", arguments))
+    assert made.calls_are_complete is complete
+
+
+def test_two_accumulators_share_nothing():
+    one, other = folded(Delta(text="a")), folded(Delta(text="b"))
+    assert (one.text, other.text) == ("a", "b")

@@ -1,0 +1,119 @@
+"""Server-sent events, cut anywhere."""
+
+import pytest
+
+from yandex_compat import framing
+from yandex_compat.framing import FramingError, SSEFraming
+
+
+def payloads(*parts: bytes) -> list[bytes]:
+    frames = SSEFraming()
+    found = [payload for part in parts for payload in frames.feed(part)]
+    return found + frames.close()
+
+
+STREAMS = {
+    "LF": (b"data: a\n\ndata: b\n\n", [b"a", b"b"]),
+    "CRLF": (b"data: a\r\n\r\ndata: b\r\n\r\n", [b"a", b"b"]),
+    "CR": (b"data: a\r\rdata: b\r\r", [b"a", b"b"]),
+    "mixed ends": (b"data: a\r\n\ndata: b\n\r\ndata: c\r\n\r", [b"a", b"b", b"c"]),
+    "no space": (b"data:a\n\ndata:  b\n\n", [b"a", b" b"]),
+    "several lines": (b"data: a\ndata: b\ndata:\n\n", [b"a\nb\n"]),
+    "several lines CRLF": (b"data: a\r\ndata: b\r\n\r\n", [b"a\nb"]),
+    "comments": (b": hello\n\n:\n\ndata: a\n: between\n\n", [b"a"]),
+    "other fields": (b"event: x\nid: 7\nretry: 1\ndata: a\n\nevent: y\n\n", [b"a"]),
+    "blank lines": (b"\n\n\r\n\ndata: a\n\n\n\n", [b"a"]),
+    "U+2028 and its like": (
+        'data: {"a":"x\u2028y\u2029z\x85\x0b\x0c\x1c"}\n\n'.encode(),
+        ['{"a":"x\u2028y\u2029z\x85\x0b\x0c\x1c"}'.encode()],
+    ),
+    "colons and data inside": (b"data: data: a: b\n\n", [b"data: a: b"]),
+    "unterminated LF": (b"data: a\n\ndata: b", [b"a", b"b"]),
+    "unterminated line end": (b"data: a\n\ndata: b\n", [b"a", b"b"]),
+    "unterminated CR": (b"data: a\r\rdata: b\r", [b"a", b"b"]),
+    "unterminated CRLF": (b"data: a\r\n\r\ndata: b\r\n", [b"a", b"b"]),
+    "byte-order mark": (b"\xef\xbb\xbfdata: a\n\ndata: b\n\n", [b"a", b"b"]),
+    "nothing": (b"", []),
+    "blank data": (b"data:\n\ndata: a\n\ndata: \n\n", [b"a"]),
+    "bare JSON": (b'{"error":"x"}\n\ndata: a\n\n', [b'{"error":"x"}', b"a"]),  # WIRE C
+    "bare JSON, unterminated": (b'{"error":"x"}', [b'{"error":"x"}']),
+    "bare text": (b"<html>\n\n", []),
+    "cyrillic": ("data: Привет\n\n".encode(), ["Привет".encode()]),
+}
+every_stream = pytest.mark.parametrize(("data", "expected"), STREAMS.values(), ids=STREAMS.keys())
+
+
+@every_stream
+def test_payloads(data, expected):
+    assert payloads(data) == expected
+
+
+@every_stream
+def test_payloads_cut_at_every_byte(data, expected):
+    for at in range(len(data) + 1):
+        assert payloads(data[:at], data[at:]) == expected, at
+
+
+@every_stream
+def test_payloads_byte_by_byte(data, expected):
+    assert payloads(*(data[at : at + 1] for at in range(len(data)))) == expected
+
+
+def test_an_event_comes_out_with_its_blank_line():
+    frames = SSEFraming()
+    assert frames.feed(b"data: a\n") == []
+    assert frames.feed(b"\n") == [b"a"]
+    assert frames.close() == []
+
+
+@pytest.mark.parametrize(
+    "part", [b"data: " + b"x" * 10, b"data: x\n", b": x"], ids=["a line", "many lines", "comment"]
+)
+def test_an_endless_event_is_refused(monkeypatch, part):
+    monkeypatch.setattr(framing, "MAX_EVENT_BYTES", 100)
+    frames = SSEFraming()
+    frames.feed(part)
+    with pytest.raises(FramingError, match="larger than 100 bytes"):
+        list(map(frames.feed, [part] * 200))
+
+
+def test_a_large_event_comes_out_whole():
+    event = b"data: " + b"x" * 2_000_000 + b"\n\n"
+    assert payloads(*(event[at : at + 65_536] for at in range(0, len(event), 65_536))) == [
+        b"x" * 2_000_000
+    ]
+
+
+def test_many_small_events_are_no_large_one(monkeypatch):
+    monkeypatch.setattr(framing, "MAX_EVENT_BYTES", 100)
+    frames = SSEFraming()
+    assert sum(len(frames.feed(b"data: 0123456789\n\n")) for _ in range(100)) == 100
+
+
+class Watched(list):
+    """Counts how many entries are gone through."""
+
+    seen = 0
+
+    def __iter__(self):
+        for entry in super().__iter__():
+            self.seen += 1
+            yield entry
+
+
+def test_the_lines_of_one_event_are_gone_through_once():
+    frames = SSEFraming()
+    frames._data = lines = Watched()
+    for _ in range(100):
+        frames.feed(b"data: a\n")
+    assert frames.feed(b"\n") == [b"\n".join([b"a"] * 100)]
+    assert lines.seen == 100
+
+
+def test_the_pieces_of_one_line_are_gone_through_once():
+    frames = SSEFraming()
+    frames._rest = pieces = Watched()
+    for part in (b"data: ", *[b"a"] * 100):
+        assert frames.feed(part) == []
+    assert frames.feed(b"\n\n") == [b"a" * 100]
+    assert pieces.seen == 102

@@ -1,0 +1,124 @@
+"""JSON text: what servers send although it is hardly JSON."""
+
+import pytest
+
+from yandex_compat import jsontext
+from yandex_compat.jsontext import SurrogateJoiner
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": [1, 2.5, null, true, "я"]}', {"a": [1, 2.5, None, True, "я"]}),
+        ('"\\ud83d\\ude00"', "\U0001f600"),
+        ('"\\ud83d"', "\ud83d"),
+        ('\ufeff{"a": 1}', {"a": 1}),
+        ("12345678901234567890123", 12345678901234567890123),
+    ],
+)
+def test_decodes_text_and_bytes_alike(text, value):  # D1
+    assert jsontext.decode(text) == value
+    assert jsontext.decode(text.encode()) == value
+
+
+@pytest.mark.parametrize("text", ["", "{", "{'a': 1}", "[1,]", "x", '{"a":' * 100_000])
+def test_what_is_no_json_is_a_value_error(text):
+    for given in (text, text.encode()):
+        with pytest.raises(ValueError):  # noqa: PT011 -- any of its kinds
+            jsontext.decode(given)
+
+
+def test_bytes_outside_utf_8_are_a_value_error():
+    with pytest.raises(ValueError):  # noqa: PT011
+        jsontext.decode(b'"\xff"')
+
+
+@pytest.mark.parametrize(
+    ("value", "data"),
+    [
+        ({"a": [1, None, "я"]}, '{"a":[1,null,"я"]}'.encode()),
+        ("\ud83d", b'"?"'),
+        ({"a": "\ud83d", "b": [1]}, b'{"a":"?","b":[1]}'),
+    ],
+)
+def test_encodes_compactly(value, data):
+    assert jsontext.encode(value) == data
+
+
+@pytest.mark.parametrize("value", [object(), {"a": object()}])
+def test_what_has_no_json_form_is_refused(value):
+    with pytest.raises((TypeError, ValueError)):
+        jsontext.encode(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("{}", True),
+        (' {"a": 1} \n', True),
+        ('{"a": "\\ud83d"}', True),
+        ('{"a": 1', False),
+        ('{"a": {}', False),
+        ('{"a": 1}}', False),
+        ('{"a": 1} {}', False),
+        ("[1]", False),
+        ('"}', False),
+        ('["}', False),
+        ("", False),
+        ("null", False),
+        ('{"a":' * 100_000 + "}", False),
+    ],
+)
+def test_is_object(text, whole):
+    assert jsontext.is_object(text) is whole
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": 1, "b": "x', {"a": 1, "b": "x"}),
+        ('{"a": [1, 2', {"a": [1, 2]}),
+        ('{"a": 1}', {"a": 1}),
+        ("{", {}),
+        ("", {}),
+        ("[1", {}),
+        ("rubbish", {}),
+    ],
+)
+def test_the_beginning_of_an_object_is_read_as_far_as_it_goes(text, value):
+    assert jsontext.decode_beginning(text) == value
+
+
+@pytest.mark.parametrize("text", ["😀", "a😀b", "😀😀", "я", ""])
+def test_halves_are_joined_wherever_they_are_cut(text):
+    halves = text.encode("utf-16-le")
+    units = [
+        halves[at : at + 2].decode("utf-16-le", "surrogatepass") for at in range(0, len(halves), 2)
+    ]
+    joiner = SurrogateJoiner()
+    given = [joiner.feed(unit) for unit in units]
+    assert "".join(given) + joiner.close() == text
+    for piece in given:
+        piece.encode()
+
+
+@pytest.mark.parametrize(
+    ("pieces", "text"),
+    [
+        (["\ude00a"], "\ufffda"),
+        (["a\ud83d", "b"], "a\ufffdb"),
+        (["\ud83d", "\ud83d", "\ude00"], "\ufffd😀"),
+        (["\ud83d", "", "\ude00"], "😀"),
+        (["\ud83d"], "\ufffd"),
+    ],
+)
+def test_halves_without_their_other_half_are_replaced(pieces, text):  # D1
+    joiner = SurrogateJoiner()
+    assert "".join([*map(joiner.feed, pieces), joiner.close()]) == text
+
+
+def test_nothing_is_held_back_once_closed():
+    joiner = SurrogateJoiner()
+    joiner.feed("a\ud83d")
+    assert joiner.close() == "\ufffd"
+    assert joiner.close() == ""

@@ -1,0 +1,391 @@
+"""What is tried again, how often, after how long; counted over the wire."""
+
+import copy
+import gc
+import pickle
+import weakref
+
+import httpx
+import pytest
+
+from yandex_compat import (
+    APIError,
+    AuthenticationError,
+    ConfigurationError,
+    ConnectionFailed,
+    MalformedAnswer,
+    RateLimitError,
+    RequestTimedOut,
+    ServerError,
+    StreamInterrupted,
+    YandexClient,
+    YandexError,
+)
+from yandex_compat.retries import RetryPolicy
+
+ANSWER = '{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}'
+EVENTS = 'data: {"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+WAYS = ["complete", "acomplete", "stream", "astream", "embed", "aembed"]
+every_way = pytest.mark.parametrize("way", WAYS)
+
+
+async def ask(client: YandexClient, way: str, request) -> str:
+    """Ask in one of the six ways; the text of the answer."""
+    if way == "complete":
+        return client.complete(request).text
+    if way == "acomplete":
+        return (await client.acomplete(request)).text
+    if way == "stream":
+        return "".join(delta.text for delta in client.stream(request))
+    if way == "astream":
+        return "".join([delta.text async for delta in client.astream(request)])
+    if way == "embed":
+        return str(client.embed("hi", model="text-search-doc").vector)
+    return str((await client.aembed("hi", model="text-search-doc")).vector)
+
+
+def good(request: httpx.Request) -> httpx.Response:
+    if b'"stream":true' in request.content:
+        return httpx.Response(200, text=EVENTS)
+    if request.url.path.endswith("/embeddings"):
+        return httpx.Response(200, text='{"data":[{"embedding":[1]}]}')
+    return httpx.Response(200, text=ANSWER)
+
+
+class Service:
+    """Fails as told, answers then, and remembers what it was asked."""
+
+    def __init__(self, *failures: httpx.Response | Exception) -> None:
+        self.failures = list(failures)
+        self.asked: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        if not self.failures:
+            return good(request)
+        failure = self.failures.pop(0)
+        if isinstance(failure, Exception):
+            raise failure
+        return failure
+
+
+def failing(status: int, **headers: str) -> httpx.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return httpx.Response(status, text="words", headers=named)
+
+
+# The policy alone.
+
+
+def policy(**words: object) -> RetryPolicy:
+    return RetryPolicy(**{"max_retries": 5, "draw": lambda low, high: high, **words})
+
+
+def limited(retry_after: float | None) -> RateLimitError:
+    return RateLimitError("x", status_code=429, retry_after=retry_after)
+
+
+def test_waits_grow_to_the_longest():
+    waits = [policy(max_retries=9).wait_after(attempt, limited(None)) for attempt in range(1, 8)]
+    assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
+
+
+def test_the_wait_is_drawn_from_zero_on():
+    drawn = policy(draw=lambda low, high: low)
+    assert drawn.wait_after(3, limited(None)) == 0.0
+
+
+def test_a_wait_is_never_shorter_than_the_service_asks():
+    assert policy().wait_after(1, limited(7.0)) == 7.5
+    assert policy(draw=lambda low, high: low).wait_after(1, limited(7.0)) == 7.0
+
+
+@pytest.mark.parametrize(("asked", "given_up"), [(60.0, False), (60.1, True), (3600.0, True)])
+def test_a_wait_too_long_is_left_to_the_caller(asked, given_up):
+    assert (policy().wait_after(1, limited(asked)) is None) is given_up
+
+
+@pytest.mark.parametrize(
+    ("attempt", "retries", "given_up"), [(1, 0, True), (1, 1, False), (2, 1, True), (2, 2, False)]
+)
+def test_attempts_are_counted(attempt, retries, given_up):
+    assert (policy(max_retries=retries).wait_after(attempt, limited(None)) is None) is given_up
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("x"), KeyboardInterrupt(), ConfigurationError("x"), APIError("x")]
+)
+def test_what_may_not_pass_is_not_retried(error):
+    assert policy().wait_after(1, error) is None
+
+
+@pytest.mark.parametrize("error", [ConnectionFailed("x"), RequestTimedOut("x")])
+def test_what_may_pass_is_retried(error):
+    assert policy().wait_after(1, error) == 0.5
+
+
+@pytest.mark.parametrize(
+    "twin", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))], ids=["copy", "pickle"]
+)
+def test_copies_of_a_policy_draw_waits_of_their_own(twin):
+    one, other = (twin(RetryPolicy()) for _ in range(2))
+    assert one.draw(0, 1) != other.draw(0, 1)
+
+
+# Over the wire.
+
+
+@every_way
+@pytest.mark.parametrize(
+    ("status", "requests"),
+    [(429, 3), (500, 3), (502, 3), (503, 3), (504, 3), (400, 1), (401, 1), (404, 1), (501, 1)],
+)
+async def test_statuses_are_retried_or_not(client_over, request_of, waits, way, status, requests):
+    service = Service(*[failing(status) for _ in range(5)])
+    client = client_over(service)
+    with pytest.raises(APIError) as caught:
+        await ask(client, way, request_of())
+    assert caught.value.status_code == status
+    assert len(service.asked) == requests
+    assert len(waits) == requests - 1
+
+
+@every_way
+async def test_no_retries_when_none_are_wanted(client_over, request_of, waits, way):
+    service = Service(failing(503))
+    with pytest.raises(ServerError):
+        await ask(client_over(service, max_retries=0), way, request_of())
+    assert len(service.asked) == 1
+    assert waits == []
+
+
+@every_way
+async def test_an_answer_after_failures_counts(client_over, request_of, waits, way):
+    service = Service(failing(503), httpx.ConnectError("refused"))
+    assert await ask(client_over(service), way, request_of()) in {"hi", "[1.0]"}
+    assert len(service.asked) == 3
+    assert len(waits) == 2
+
+
+@every_way
+async def test_the_last_error_is_the_one_raised(client_over, request_of, waits, way):
+    service = Service(failing(503), failing(500), failing(401))
+    with pytest.raises(APIError) as caught:
+        await ask(client_over(service), way, request_of())
+    assert caught.value.status_code == 401
+    assert caught.value.__cause__ is None
+
+
+@every_way
+async def test_retry_after_is_honoured(client_over, request_of, waits, way):
+    service = Service(failing(429, retry_after="7"), failing(503, retry_after="20"))
+    await ask(client_over(service), way, request_of())
+    assert 7.0 <= waits[0] <= 7.5
+    assert 20.0 <= waits[1] <= 21.0
+
+
+@every_way
+async def test_a_retry_after_too_long_is_raised_at_once(client_over, request_of, waits, way):
+    service = Service(failing(429, retry_after="3600"))
+    with pytest.raises(RateLimitError) as caught:
+        await ask(client_over(service), way, request_of())
+    assert caught.value.retry_after == 3600.0
+    assert (len(service.asked), waits) == (1, [])
+
+
+@every_way
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        (httpx.ConnectError("refused"), ConnectionFailed),
+        (httpx.ReadError("reset"), ConnectionFailed),
+        (httpx.RemoteProtocolError("hung up"), ConnectionFailed),
+        (httpx.ConnectTimeout(""), RequestTimedOut),
+        (httpx.ReadTimeout("slow"), RequestTimedOut),
+        (httpx.PoolTimeout("full"), RequestTimedOut),
+    ],
+)
+async def test_connections_are_retried(client_over, request_of, waits, way, failure, kind):
+    service = Service(*[failure] * 5)
+    with pytest.raises(kind) as caught:
+        await ask(client_over(service), way, request_of())
+    assert type(caught.value) is kind
+    assert type(failure).__name__ in str(caught.value)
+    assert len(service.asked) == 3
+
+
+@every_way
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        (httpx.LocalProtocolError("Illegal header value"), ConfigurationError),
+        (httpx.UnsupportedProtocol("no http"), ConfigurationError),
+        (httpx.InvalidURL("no host"), ConfigurationError),
+        (UnicodeError("label empty or too long"), ConfigurationError),
+        (httpx.DecodingError("incorrect header check"), MalformedAnswer),
+    ],
+)
+async def test_what_stays_wrong_is_asked_once(client_over, request_of, waits, way, failure, kind):
+    service = Service(*[failure] * 5)
+    with pytest.raises(kind, match=str(failure)):
+        await ask(client_over(service), way, request_of())
+    assert (len(service.asked), waits) == (1, [])
+
+
+@every_way
+async def test_an_answer_whose_encoding_is_broken_is_asked_once(raw_server, request_of, waits, way):
+    head = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 5\r\n\r\n"
+    server = raw_server(head + b"hello")
+    kind = StreamInterrupted if "stream" in way else MalformedAnswer
+    async with at(server) as client:
+        with pytest.raises(kind, match="DecodingError"):
+            await ask(client, way, request_of())
+    assert (server.connections, waits) == (1, [])
+
+
+@every_way
+@pytest.mark.parametrize(
+    "head", [b"content-length: 100", b"content-encoding: gzip\r\ncontent-length: 8"]
+)
+async def test_a_refusal_whose_body_breaks_is_asked_once(raw_server, request_of, waits, way, head):
+    refusal = b"HTTP/1.1 401 Unauthorized\r\n" + head + b'\r\n\r\n{"error"'
+    server = raw_server(refusal)
+    async with at(server) as client:
+        with pytest.raises(AuthenticationError, match=r"^401: Unauthorized"):
+            await ask(client, way, request_of())
+    assert (server.connections, waits) == (1, [])
+
+
+@pytest.mark.parametrize("way", ["complete", "acomplete"])
+async def test_a_whole_answer_that_breaks_off_is_asked_again(raw_server, request_of, waits, way):
+    server = raw_server(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{")
+    async with at(server) as client:
+        with pytest.raises(ConnectionFailed):
+            await ask(client, way, request_of())
+    assert (server.connections, len(waits)) == (3, 2)
+
+
+def at(server) -> YandexClient:
+    return YandexClient(api_key="test-key", folder_id="f", base_url=server.url, timeout=20)
+
+
+@every_way
+@pytest.mark.parametrize("kind", [httpx.ConnectError, httpx.ReadTimeout])
+@pytest.mark.parametrize("retries", [0, 2])
+async def test_a_failure_keeps_no_error_that_holds_the_request(
+    client_over, request_of, waits, way, kind, retries
+):  # D11
+    def broken(request: httpx.Request) -> httpx.Response:
+        raise kind("x", request=request)
+
+    with pytest.raises(ConnectionFailed) as caught:
+        await ask(client_over(broken, max_retries=retries), way, request_of())
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert not isinstance(error, httpx.HTTPError)
+        error = error.__cause__ or error.__context__
+
+
+@every_way
+@pytest.mark.parametrize("retries", [0, 2])
+@pytest.mark.parametrize("failure", [None, 503])
+async def test_a_failure_dies_with_its_last_holder(
+    client_over, request_of, waits, way, retries, failure
+):
+    def broken(request: httpx.Request) -> httpx.Response:
+        if failure:
+            return failing(failure)
+        raise httpx.ConnectError("x")
+
+    client = client_over(broken, max_retries=retries)
+    gc.disable()  # which would take a cycle of error, traceback and frame
+    try:
+        try:
+            await ask(client, way, request_of())
+        except YandexError as error:
+            held = weakref.ref(error)
+        assert held() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"), [("refused", "(ConnectError: refused)"), ("", "(ConnectError)")]
+)
+def test_a_failed_connection_says_what_failed(client_over, request_of, words, told):
+    client = client_over(Service(httpx.ConnectError(words)), max_retries=0)
+    with pytest.raises(ConnectionFailed) as caught:
+        client.complete(request_of())
+    assert told in str(caught.value)
+
+
+def test_a_timeout_names_its_word(client_over, request_of):
+    client = client_over(Service(httpx.ReadTimeout("")), max_retries=0, timeout=3)
+    with pytest.raises(RequestTimedOut, match="timeout=3 s"):
+        client.complete(request_of())
+
+
+@every_way
+async def test_each_attempt_has_an_id_of_its_own(client_over, request_of, waits, way):  # WIRE
+    service = Service(failing(503), failing(503))
+    await ask(client_over(service), way, request_of())
+    ids = [seen.headers["x-client-request-id"] for seen in service.asked]
+    assert len(set(ids)) == 3
+    assert all(len(one) == 36 for one in ids)
+    assert len({(seen.content, seen.headers["authorization"]) for seen in service.asked}) == 1
+
+
+@every_way
+async def test_other_failures_are_raised_as_they_are(client_over, request_of, waits, way):
+    service = Service(failing(503), RuntimeError("a bug"))
+    with pytest.raises(RuntimeError, match="a bug"):
+        await ask(client_over(service), way, request_of())
+    assert len(service.asked) == 2
+
+
+# Streams, over sockets: before the first byte only (D10).
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+@pytest.mark.parametrize("close", ["clean", "reset"])
+async def test_a_stream_that_began_is_not_asked_again(
+    emulator, client, request_of, waits, way, close
+):
+    emulator.script({"text": "one two three", "cut_after": 2, "close": close})
+    with pytest.raises(StreamInterrupted) as caught:
+        await ask(client, way, request_of(model="qwen3-235b-a22b-fp8"))
+    assert caught.value.partial.text == "one"
+    assert len(emulator.requests) == 1
+    assert waits == []
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+async def test_an_error_in_a_stream_that_began_is_not_asked_again(
+    emulator, client, request_of, waits, way
+):
+    emulator.script({"text": "one two three", "error_after": 2})
+    with pytest.raises(ServerError) as caught:
+        await ask(client, way, request_of(model="qwen3-235b-a22b-fp8"))
+    assert caught.value.request_id
+    assert len(emulator.requests) == 1
+
+
+@every_way
+async def test_the_emulators_refusals_are_counted(emulator, client, request_of, waits, way):
+    path = "/v1/embeddings" if "embed" in way else "/v1/chat/completions"
+    quota = {"error": {"grpcCode": 8, "httpCode": 429, "message": "quota"}}
+    script = {"path": path, "status": 429, "body": quota, "headers": {"retry-after": "1"}}
+    emulator.script(script, script)
+    assert await ask(client, way, request_of())
+    assert [seen["status"] for seen in emulator.requests] == [429, 429, 200]
+    assert len(waits) == 2
+    assert min(waits) >= 1.0
+
+
+async def test_nobody_listening_is_tried_three_times(request_of, waits):
+    client = YandexClient(api_key="k", folder_id="f", base_url="http://127.0.0.1:9/v1")
+    for way in ("complete", "acomplete", "stream", "astream"):
+        with pytest.raises(ConnectionFailed, match=r"127\.0\.0\.1:9/v1.*base_url"):
+            await ask(client, way, request_of())
+    assert len(waits) == 8
+    await client.aclose()

@@ -1,0 +1,226 @@
+"""No secret in any text, repr, pickle or error, even where the server repeats it."""
+
+import pickle
+import traceback
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from yandex_compat import (
+    ApiKeyAuth,
+    AuthenticationError,
+    ConfigurationError,
+    IamTokenAuth,
+    YandexClient,
+    YandexError,
+)
+
+KEY = "AQVN-test-secret-key-0123456789"
+
+
+def everything_of(error: BaseException) -> str:
+    """Whatever a log, a debugger or another process could see of an error."""
+    seen = [str(error), repr(error), "".join(traceback.format_exception(error))]
+    seen.append(repr(vars(error)))
+    if response := getattr(error, "response", None):
+        seen += [response.text, repr(response.headers.multi_items())]
+    seen.append(pickle.dumps(error).decode("latin-1"))
+    return "\n".join(seen)
+
+
+@pytest.mark.parametrize("auth", [ApiKeyAuth(KEY), IamTokenAuth(KEY)])
+def test_credentials_hide_in_repr_and_str(auth):
+    assert KEY not in f"{auth!r} {auth} {[auth]}"
+    assert type(auth).__name__ in repr(auth)
+
+
+@pytest.mark.parametrize("word", ["api_key", "iam_token"])
+def test_clients_hide_their_credential_and_default_headers(word):
+    client = YandexClient(**{word: KEY}, default_headers={"x-token": "header-secret"})
+    assert KEY not in f"{client!r} {client}"
+    assert "header-secret" not in f"{client!r} {client}"
+    assert "https://ai.api.cloud.yandex.net/v1" in repr(client)
+
+
+@pytest.mark.parametrize("auth", [ApiKeyAuth, IamTokenAuth])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "",
+        " ",
+        "key\n",
+        "\nkey",
+        "a b",
+        "a\tb",
+        "ключ",
+        "key\r",
+        "\x7f",
+        'k"y',
+        "k!y",
+        "k\\y",
+        "k:y",
+        5,
+        None,
+        b"key",
+    ],
+)
+def test_broken_credentials_are_refused_by_name_and_unseen(auth, secret):
+    with pytest.raises(ConfigurationError, match=rf"^{auth.word} ") as caught:
+        auth(secret)
+    assert "key" not in str(caught.value).replace("api_key", "")
+
+
+@pytest.mark.parametrize("name", ["YC_API_KEY", "YC_IAM_TOKEN"])
+def test_broken_credentials_of_the_environment_are_refused(monkeypatch, name):
+    monkeypatch.setenv(name, f"{KEY}\n")
+    with pytest.raises(ConfigurationError) as caught:
+        YandexClient()
+    assert KEY not in everything_of(caught.value)
+
+
+ECHOES = {
+    "json": (401, f'{{"error":{{"message":"Unknown api key {KEY}","code":16}}}}'),
+    "plain": (500, f"no such key: {KEY}"),
+    "html": (502, f"<html><title>{KEY}</title>{KEY}</html>"),
+    "in a 200": (200, f'{{"error":{{"message":"Unknown api key {KEY}","code":16}}}}'),
+    "no json": (200, f"Authorization: Api-Key {KEY}"),
+    "no choices": (200, f'{{"authorization": "{KEY}"}}'),
+    "cut within the key": (200, "x" * 60 + " " + "y" * 125 + " " + KEY * 20),
+    "cut within a word": (200, f'{{"a":"{"y" * 183}{KEY}"}}'),
+    "another shape": (200, f'{{"choices": [["{KEY}"]]}}'),
+}
+
+
+def echo(status: int, body: str) -> httpx.Response:
+    headers = {"x-request-id": KEY, "x-echo": f"Api-Key {KEY}", "retry-after": "0"}
+    headers["set-cookie"] = f"key={KEY}"
+    return httpx.Response(status, text=body, headers=headers)
+
+
+every_echo = pytest.mark.parametrize(("status", "body"), ECHOES.values(), ids=ECHOES.keys())
+
+
+@every_echo
+def test_what_the_server_repeats_is_blotted_out(client_over, request_of, status, body):
+    client = client_over(lambda _: echo(status, body), max_retries=0)
+    with pytest.raises(YandexError) as caught:
+        client.complete(request_of())
+    assert KEY not in everything_of(caught.value)
+    assert KEY[:10] not in everything_of(caught.value)
+
+
+@every_echo
+def test_what_a_stream_repeats_is_blotted_out(client_over, request_of, status, body):
+    body = body if status != 200 else f"data: {body}\n\n"
+    client = client_over(lambda _: echo(status, body), max_retries=0)
+    with pytest.raises(YandexError) as caught:
+        list(client.stream(request_of()))
+    assert KEY not in everything_of(caught.value)
+    assert KEY[:10] not in everything_of(caught.value)
+
+
+@every_echo
+async def test_what_the_server_repeats_is_blotted_out_async(client_over, request_of, status, body):
+    client = client_over(lambda _: echo(status, body), max_retries=0)
+    with pytest.raises(YandexError) as caught:
+        await client.acomplete(request_of())
+    assert KEY not in everything_of(caught.value)
+
+
+def test_what_a_transport_repeats_is_blotted_out(client_over, request_of):
+    def broken(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError(f"no way with {request.headers['authorization']}")
+
+    with pytest.raises(YandexError, match=r"Api-Key \*\*\*") as caught:
+        client_over(broken, max_retries=0).complete(request_of())
+    assert KEY not in everything_of(caught.value)
+
+
+def test_what_breaks_a_stream_is_blotted_out(client_over, request_of):
+    class Broken(httpx.SyncByteStream):
+        def __iter__(self):
+            yield b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
+            raise httpx.ReadError(f"broken by {KEY}")
+
+    client = client_over(lambda _: httpx.Response(200, stream=Broken()))
+    with pytest.raises(YandexError, match=r"broken by \*\*\*") as caught:
+        list(client.stream(request_of()))
+    assert KEY not in everything_of(caught.value)
+
+
+def test_blotting_leaves_what_helps(client_over, request_of):
+    client = client_over(lambda _: echo(*ECHOES["json"]), max_retries=0)
+    with pytest.raises(YandexError, match=r"401: Unknown api key \*\*\*.*YC_API_KEY"):
+        client.complete(request_of())
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_no_earlier_error_keeps_what_was_blotted_out(client_over, request_of, streamed):
+    body = f'{{"error":{{"message":"no {KEY}"}}}}'.encode()
+    data = b"data: " + body + b"\n\n" if streamed else body
+    client = client_over(lambda _: httpx.Response(200, content=data), max_retries=0)
+    with pytest.raises(YandexError) as caught:
+        list(client.stream(request_of())) if streamed else client.complete(request_of())
+    error = caught.value
+    while error is not None:
+        assert KEY not in f"{error!r}{getattr(error, '__dict__', '')}"
+        error = error.__context__
+
+
+# A credential of the user's own.
+
+
+@dataclass
+class Own(httpx.Auth):
+    token: str
+
+    def auth_flow(self, request):
+        request.headers["Authorization"] = f"Bearer {self.token}"
+        yield request
+
+
+def test_a_client_does_not_show_an_auth_of_ones_own():
+    assert KEY in repr(Own(KEY))
+    assert KEY not in repr(YandexClient(auth=Own(KEY), folder_id="f"))
+
+
+@every_echo
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_an_auth_of_ones_own_sends_is_blotted_out(
+    client_over, request_of, streamed, status, body
+):
+    data = f"data: {body}\n\n" if streamed and status == 200 else body
+    client = client_over(lambda _: echo(status, data), api_key=None, auth=Own(KEY), max_retries=0)
+    with pytest.raises(YandexError) as caught:
+        list(client.stream(request_of())) if streamed else client.complete(request_of())
+    assert KEY not in everything_of(caught.value)
+
+
+# Escapes.
+
+ESCAPED = {
+    "by .NET": lambda key: key.replace("+", "\\u002B"),
+    "by PHP": lambda key: key.replace("/", "\\/"),
+    "every sign": lambda key: "".join(f"\\u{ord(sign):04x}" for sign in key),
+}
+
+
+@pytest.mark.parametrize("escaped", ESCAPED.values(), ids=ESCAPED.keys())
+@pytest.mark.parametrize("status", [401, 200])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_credential_escaped_in_json_is_blotted_out(
+    client_over, request_of, escaped, status, streamed
+):
+    key = "AQVN+abc/def=0123456789"
+    body = f'{{"error":{{"message":"no {escaped(key)}","code":16}}}}'
+    data = f"data: {body}\n\n" if streamed and status == 200 else body
+    client = client_over(lambda _: echo(status, data), api_key=key, max_retries=0)
+    with pytest.raises(AuthenticationError, match=r"no \*\*\*") as caught:
+        list(client.stream(request_of())) if streamed else client.complete(request_of())
+    assert key not in str(caught.value)
+
+
+@pytest.mark.parametrize("signs", ["AQVN.a~b+c/d=", "t1.9eu_-x", "0"])
+def test_every_sign_of_a_credential_is_taken(signs):
+    assert ApiKeyAuth(signs).secrets == (signs,)

@@ -1,0 +1,93 @@
+"""Folds the deltas of a stream into the completion they add up to."""
+
+from dataclasses import dataclass
+
+from yandex_compat.completion import CUT_SHORT, Completion, Delta, StreamEnd
+from yandex_compat.jsontext import is_object
+from yandex_compat.messages import ToolCall
+
+
+@dataclass(slots=True)
+class _OpenCall:
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+class Accumulator:
+    """Adds deltas up: text, reasoning and refusal in order, tool-call pieces by index."""
+
+    __slots__ = ("_calls", "_end", "_reasoning", "_refusal", "_text")
+
+    def __init__(self) -> None:
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._refusal: list[str] = []
+        self._calls: dict[int, _OpenCall] = {}
+        self._end = StreamEnd()
+
+    def add(self, delta: Delta) -> None:
+        """Add one delta."""
+        if delta.replaces_text:
+            self._text.clear()
+        if delta.text:
+            self._text.append(delta.text)
+        if delta.reasoning:
+            self._reasoning.append(delta.reasoning)
+        if delta.refusal:
+            self._refusal.append(delta.refusal)
+        for piece in delta.tool_calls:
+            call = self._calls.setdefault(piece.index, _OpenCall())
+            call.id = piece.id or call.id
+            call.name = piece.name or call.name
+            call.arguments += piece.arguments
+        if delta.final:
+            self._end = delta.final
+
+    @property
+    def text(self) -> str:
+        """All text so far."""
+        return self._joined(self._text)
+
+    @property
+    def reasoning(self) -> str:
+        """All reasoning so far."""
+        return self._joined(self._reasoning)
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The calls so far, the last of which may still lack a part of its arguments."""
+        return tuple(ToolCall(call.id, call.name, call.arguments) for call in self._calls.values())
+
+    @property
+    def calls_are_complete(self) -> bool:
+        """Whether every call's arguments are a whole JSON object."""
+        return all(is_object(call.arguments) for call in self._calls.values())
+
+    def completion(self) -> Completion:
+        """The completion as far as it has come."""
+        end = self._end
+        nothing = "" if end.finish_reason in CUT_SHORT else "{}"
+        return Completion(
+            text=self.text,
+            reasoning=self.reasoning,
+            refusal=self._joined(self._refusal),
+            tool_calls=tuple(
+                ToolCall(call.id, call.name, call.arguments or nothing)
+                for call in self._calls.values()
+            ),
+            finish_reason=end.finish_reason,
+            usage=end.usage,
+            model=end.model,
+            id=end.id,
+            system_fingerprint=end.system_fingerprint,
+            request_id=end.request_id,
+            trimmed_tool_calls=end.trimmed_tool_calls,
+        )
+
+    @staticmethod
+    def _joined(pieces: list[str]) -> str:
+        # Kept joined, so that asking after every chunk costs the new pieces only in list work.
+        if len(pieces) > 1:
+            pieces[:] = ["".join(pieces)]
+        return pieces[0] if pieces else ""

@@ -1,0 +1,93 @@
+"""What is known of the models, as rows; and the URI that a model's name stands for."""
+
+import re
+from dataclasses import dataclass
+
+from yandex_compat.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class ModelProfile:
+    """What a family of models can do; `context_window` counts tokens (WIRE Models).
+
+    `calls_by_name`: the service matches a tool's result to its call by the function's name, and
+    issues that name as the call's id (WIRE A2), so one list must not name a function twice.
+    """
+
+    context_window: int = 32_000
+    images: bool = True
+    tools: bool = True
+    calls_by_name: bool = False
+
+
+UNKNOWN = ModelProfile()
+
+_PROFILES = {
+    "yandexgpt": ModelProfile(context_window=32_000, images=False, calls_by_name=True),
+    "llama": ModelProfile(context_window=8_192, images=False, calls_by_name=True),
+    "qwen3": ModelProfile(context_window=256_000, images=False),
+    "gpt-oss": ModelProfile(context_window=128_000, images=False),
+    "gemma-3": ModelProfile(context_window=128_000, images=True),
+    "aliceai-llm": ModelProfile(context_window=32_000, images=False, calls_by_name=True),
+}
+
+_NAME = re.compile(r"[\w.-]+(/[\w.@-]+)?", re.ASCII)
+# A folder travels in a header too, which takes printable ASCII only.
+_FOLDER = r"[!-.0-~]+"
+_URI = re.compile(
+    rf"(?P<scheme>\w+)://(?P<folder>{_FOLDER})/(?P<name>[^/\s]+)(/(?P<branch>[^/\s]+))?"
+)
+_KIND = {"gpt": "text model", "emb": "embedding model"}
+
+
+def profile_for(model: str) -> ModelProfile:
+    """The profile of a model's family, by the longest prefix; an unknown model gets UNKNOWN."""
+    name = bare_name(model)
+    known = [prefix for prefix in _PROFILES if name.startswith(prefix)]
+    return _PROFILES[max(known, key=len)] if known else UNKNOWN
+
+
+def bare_name(model: str) -> str:
+    """The name alone: "yandexgpt" for "yandexgpt/rc" and for "gpt://FOLDER/yandexgpt/latest"."""
+    uri = _URI.fullmatch(model)
+    return uri["name"] if uri else model.split("/", 1)[0]
+
+
+def folder_of(model: str) -> str | None:
+    """The folder that a full URI names; None for a name."""
+    uri = _URI.fullmatch(model)
+    return uri["folder"] if uri else None
+
+
+def is_folder(text: str) -> bool:
+    """Whether a folder id can be one at all."""
+    return re.fullmatch(_FOLDER, text) is not None
+
+
+def model_uri(model: str, folder: str | None, scheme: str = "gpt") -> str:
+    """The full URI of a model: `gpt://FOLDER/NAME/BRANCH`, `emb://…` for embeddings (WIRE).
+
+    Raises ConfigurationError for a malformed URI, for the wrong scheme, and for a name without a
+    folder to look it up in.
+    """
+    if not isinstance(model, str):
+        raise ConfigurationError(f"model must be a text, not {type(model).__name__}.")
+    uri = _URI.fullmatch(model)
+    if uri:
+        if uri["scheme"] != scheme:
+            raise ConfigurationError(
+                f"model={model!r} is a {uri['scheme']}:// URI, but this call takes a "
+                f"{_KIND[scheme]}: give a {scheme}:// URI, or the model's name alone."
+            )
+        return model if uri["branch"] else f"{model}/latest"
+    if not _NAME.fullmatch(model):
+        raise ConfigurationError(
+            f"model={model!r} is neither a name nor a model URI: write it like "
+            f'"NAME", "NAME/BRANCH" or "{scheme}://FOLDER/NAME/BRANCH".'
+        )
+    if not folder:
+        raise ConfigurationError(
+            f"model={model!r} needs a folder: pass folder_id=… or set YC_FOLDER_ID, or give the "
+            f"full URI {scheme}://FOLDER/{model}."
+        )
+    return f"{scheme}://{folder}/{model}" if "/" in model else f"{scheme}://{folder}/{model}/latest"

@@ -1,0 +1,450 @@
+"""YandexClient: sends requests and awaits answers; every decision is made elsewhere, purely."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
+from contextlib import aclosing, closing, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
+from uuid import uuid4
+
+import httpx
+from tenacity import AsyncRetrying, RetryCallState, Retrying
+
+from yandex_compat import __version__, catalogue, jsontext
+from yandex_compat.auth import secrets_of
+from yandex_compat.completion import Completion, CompletionRequest, Delta, Embedding
+from yandex_compat.errors import (
+    APIError,
+    ConfigurationError,
+    ConnectionFailed,
+    MalformedAnswer,
+    RequestTimedOut,
+    StreamInterrupted,
+    YandexError,
+    error_from_response,
+    without_secrets,
+)
+from yandex_compat.pools import POOLS, hung_up_after
+from yandex_compat.reading import StreamReading
+from yandex_compat.retries import RetryPolicy
+from yandex_compat.settings import CONNECT_TIMEOUT, resolve_settings
+from yandex_compat.stop import cut_completion
+from yandex_compat.tool_calls import refuse_ignored_choice, trimmed
+from yandex_compat.wires import chat, embeddings
+
+# Seconds that a server gets to end the body of an answer that has ended, so that its connection
+# can be used again.
+_PATIENCE = 0.5
+_NEVER_SENT = (
+    httpx.InvalidURL, httpx.LocalProtocolError, httpx.UnsupportedProtocol, UnicodeError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Outgoing:
+    """A request as it goes out, but for the id and the credential of each attempt."""
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    stream: bool = False
+
+
+class YandexClient:
+    """The typed client of Yandex Cloud AI Studio, blocking and async (`a…`) alike.
+
+    One instance serves any number of threads and event loops, and may be pickled and forked.
+    Missing credentials raise ConfigurationError here; every other error is a YandexError too.
+    """
+
+    def __init__(
+        self,
+        *,
+        api: str = "chat",
+        api_key: str | None = None,
+        iam_token: str | None = None,
+        auth: httpx.Auth | None = None,
+        folder_id: str | None = None,
+        base_url: str | None = None,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        data_logging: bool = True,
+        default_headers: Mapping[str, str] | None = None,
+        http_client: httpx.Client | None = None,
+        http_async_client: httpx.AsyncClient | None = None,
+    ) -> None:
+        self._settings = resolve_settings(
+            api=api,
+            api_key=api_key,
+            iam_token=iam_token,
+            auth=auth,
+            folder_id=folder_id,
+            base_url=base_url,
+            timeout=timeout,
+            max_retries=max_retries,
+            data_logging=data_logging,
+            default_headers=default_headers,
+        )
+        self._policy = RetryPolicy(self._settings.max_retries)
+        self._http_client = _checked_client("http_client", http_client, httpx.Client)
+        self._http_async_client = _checked_client(
+            "http_async_client", http_async_client, httpx.AsyncClient
+        )
+
+    def __repr__(self) -> str:
+        return f"YandexClient({self._settings!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Clients hold locks and sockets: they are left behind, and made anew where it is loaded.
+        return {**self.__dict__, "_http_client": None, "_http_async_client": None}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
+    def close(self) -> None:
+        """Give up the shared connections; a client that was passed in stays open."""
+        POOLS.release(self)
+
+    async def aclose(self) -> None:
+        """Give up the shared connections, those of the running event loop included."""
+        await POOLS.arelease(self)
+
+    def check(self, request: CompletionRequest) -> None:
+        """Raise what `complete` would raise before sending; send nothing."""
+        self._outgoing_completion(request, stream=False)
+
+    def complete(self, request: CompletionRequest) -> Completion:
+        """Ask for a whole answer."""
+        response = self._send(self._outgoing_completion(request, stream=False))
+        return self._completion(response, request)
+
+    async def acomplete(self, request: CompletionRequest) -> Completion:
+        """Ask for a whole answer."""
+        response = await self._asend(self._outgoing_completion(request, stream=False))
+        return self._completion(response, request)
+
+    def stream(self, request: CompletionRequest) -> Generator[Delta, None, None]:
+        """Ask for an answer in deltas; the last one has `final`.
+
+        Raises StreamInterrupted where the answer stops before its end. Closing the generator
+        closes the connection.
+        """
+        response = self._send(self._outgoing_completion(request, stream=True))
+        reading = StreamReading(request, response)
+        with closing(response):
+            pieces = response.iter_bytes()
+            with self._failures_of(reading):
+                for data in pieces:
+                    yield from reading.feed(data)
+                    if reading.stopped:
+                        return
+                    if reading.done:
+                        break
+            with self._failures_of(reading):
+                yield from reading.close()
+            # Whatever fails from here on, the answer has been given: OSError and RuntimeError come
+            # where no descriptor or no thread is left to watch the connection with.
+            failures = (httpx.RequestError, OSError, RuntimeError)
+            with suppress(*failures), hung_up_after(_PATIENCE, response):
+                for _ in pieces:
+                    pass
+
+    async def astream(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
+        """Ask for an answer in deltas, as `stream` does."""
+        response = await self._asend(self._outgoing_completion(request, stream=True))
+        reading = StreamReading(request, response)
+        async with aclosing(response):
+            pieces = response.aiter_bytes()
+            with self._failures_of(reading):
+                async for data in pieces:
+                    for delta in reading.feed(data):
+                        yield delta
+                    if reading.stopped:
+                        return
+                    if reading.done:
+                        break
+            with self._failures_of(reading):
+                for delta in reading.close():
+                    yield delta
+            with suppress(httpx.RequestError, TimeoutError):
+                async with asyncio.timeout(_PATIENCE):
+                    async for _ in pieces:
+                        pass
+
+    def embed(self, text: str, *, model: str) -> Embedding:
+        """Ask for one text's vector."""
+        return self._embedding(self._send(self._outgoing_embedding(text, model)))
+
+    async def aembed(self, text: str, *, model: str) -> Embedding:
+        """Ask for one text's vector."""
+        return self._embedding(await self._asend(self._outgoing_embedding(text, model)))
+
+    def check_embedding_model(self, model: str) -> None:
+        """Raise ConfigurationError where no embedding URI can be made of a model's name."""
+        catalogue.model_uri(model, self._settings.folder_id, "emb")
+
+    def _outgoing_completion(self, request: CompletionRequest, *, stream: bool) -> _Outgoing:
+        uri = catalogue.model_uri(request.model, self._settings.folder_id)
+        body = chat.encode(request, uri, catalogue.profile_for(request.model), stream=stream)
+        return self._outgoing(chat.PATH, uri, body, stream=stream)
+
+    def _outgoing_embedding(self, text: str, model: str) -> _Outgoing:
+        uri = catalogue.model_uri(model, self._settings.folder_id, "emb")
+        return self._outgoing(embeddings.PATH, uri, embeddings.encode(text, uri))
+
+    def _outgoing(
+        self, path: str, uri: str, body: Mapping[str, Any], *, stream: bool = False
+    ) -> _Outgoing:
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": f"yandex-compat/{__version__}",
+            "OpenAI-Project": catalogue.folder_of(uri) or "",
+        }
+        if stream:
+            # A compressing proxy would hold small events back until its window is full.
+            headers["Accept-Encoding"] = "identity"
+        if not self._settings.data_logging:
+            headers["x-data-logging-enabled"] = "false"
+        # Header names ignore case: in a dict, `user-agent` would stand beside `User-Agent`.
+        merged = httpx.Headers(headers)
+        merged.update(self._settings.default_headers)
+        try:
+            data = jsontext.encode(body)
+        except (RecursionError, TypeError, ValueError) as error:
+            raise ConfigurationError(
+                f"The request has no JSON form ({error}): a tool's schema or extra_body holds a "
+                f"value that is none of dict, list, text, number, boolean and None."
+            ) from None
+        return _Outgoing(self._settings.base_url + path, merged, data, stream)
+
+    def _completion(self, response: httpx.Response, request: CompletionRequest) -> Completion:
+        with self._failures_inside(response):
+            completion = chat.decode(response.content, request)
+        completion.request_id = response.headers.get("x-request-id")
+        if request.parallel_tool_calls is False:
+            completion = trimmed(completion)
+        cut = cut_completion(completion, request.stop)
+        if cut is completion:
+            refuse_ignored_choice(request, completion)
+        return cut
+
+    def _embedding(self, response: httpx.Response) -> Embedding:
+        with self._failures_inside(response):
+            return embeddings.decode(response.content)
+
+    # Sending: each attempt is made, and failed, in one way; tenacity is entered only after a
+    # first failure, since it costs as much as a tenth of a request.
+
+    def _send(self, outgoing: _Outgoing) -> httpx.Response:
+        try:
+            return self._attempt(outgoing)
+        except YandexError as error:
+            if self._policy.wait_after(1, error) is None:
+                raise
+            first = [error]
+
+        def attempt() -> httpx.Response:
+            if first:
+                raise first.pop()
+            return self._attempt(outgoing)
+
+        try:
+            return Retrying(**self._retry_words())(attempt)
+        except YandexError as error:
+            # Tenacity's frames, and what they hold, would live as long as the error.
+            raise error.with_traceback(None) from None
+
+    async def _asend(self, outgoing: _Outgoing) -> httpx.Response:
+        try:
+            return await self._aattempt(outgoing)
+        except YandexError as error:
+            if self._policy.wait_after(1, error) is None:
+                raise
+            first = [error]
+
+        async def attempt() -> httpx.Response:
+            if first:
+                raise first.pop()
+            return await self._aattempt(outgoing)
+
+        try:
+            return await AsyncRetrying(**self._retry_words())(attempt)
+        except YandexError as error:
+            # Tenacity's frames, and what they hold, would live as long as the error.
+            raise error.with_traceback(None) from None
+
+    def _attempt(self, outgoing: _Outgoing) -> httpx.Response:
+        client = _open(self._http_client or POOLS.client(self))
+        request = self._request(client, outgoing)
+        failure: YandexError | None = None
+        try:
+            response = client.send(request, stream=True, auth=self._settings.auth)
+            if not (outgoing.stream and response.is_success):
+                with closing(response), _body_may_break(response):
+                    response.read()
+        except httpx.HTTPStatusError as error:
+            response = error.response  # a hook of the user's client raised it
+        except (httpx.RequestError, httpx.InvalidURL, UnicodeError, ExceptionGroup) as error:
+            failure = self._failure_of_sending(error)
+        if failure:
+            # Raised out here, it does not drag along an error that holds the request's headers.
+            try:
+                raise failure
+            finally:
+                del failure  # its traceback holds this frame
+        return self._checked(response)
+
+    async def _aattempt(self, outgoing: _Outgoing) -> httpx.Response:
+        client = _open(self._http_async_client or await POOLS.aclient(self))
+        request = self._request(client, outgoing)
+        failure: YandexError | None = None
+        try:
+            response = await client.send(request, stream=True, auth=self._settings.auth)
+            if not (outgoing.stream and response.is_success):
+                async with aclosing(response):
+                    with _body_may_break(response):
+                        await response.aread()
+        except httpx.HTTPStatusError as error:
+            response = error.response
+        except (httpx.RequestError, httpx.InvalidURL, UnicodeError, ExceptionGroup) as error:
+            failure = self._failure_of_sending(error)
+        if failure:
+            try:
+                raise failure
+            finally:
+                del failure
+        return self._checked(response)
+
+    def _request(
+        self, client: httpx.Client | httpx.AsyncClient, outgoing: _Outgoing
+    ) -> httpx.Request:
+        """One attempt's request; its own id is what the service's support asks for (WIRE)."""
+        return client.build_request(
+            "POST",
+            outgoing.url,
+            content=outgoing.body,
+            headers={"x-client-request-id": str(uuid4()), **outgoing.headers},
+            timeout=httpx.Timeout(
+                self._settings.timeout, connect=min(CONNECT_TIMEOUT, self._settings.timeout)
+            ),
+        )
+
+    def _checked(self, response: httpx.Response) -> httpx.Response:
+        if response.is_success:
+            return response
+        try:
+            body = response.content
+        except httpx.ResponseNotRead:
+            body = b""  # it broke, or a hook closed it; the status says enough
+        raise error_from_response(
+            response.status_code, response.headers, body, self._secrets(response)
+        )
+
+    def _secrets(self, response: httpx.Response) -> tuple[str, ...]:
+        """What must not be repeated: the credential, also that of an auth of the user's own."""
+        sent = response.request.headers.get("authorization", "").partition(" ")[2]
+        return (*secrets_of(self._settings.auth), *([sent] if sent else []))
+
+    @contextmanager
+    def _failures_inside(self, response: httpx.Response) -> Iterator[None]:
+        """Errors found inside a 200, completed by its headers and rid of an echoed credential.
+
+        They are changed in place: a second error would keep the first, uncleaned, as its context.
+        """
+        secrets = self._secrets(response)
+        try:
+            yield
+        except APIError as error:
+            body = error.response.content
+            told = error_from_response(response.status_code, response.headers, body, secrets)
+            error.args, error.__dict__ = told.args, told.__dict__
+            raise
+        except MalformedAnswer as error:
+            error.args = (without_secrets(secrets, str(error)),)
+            raise
+
+    def _failure_of_sending(self, error: Exception) -> YandexError:
+        if isinstance(error, httpx.TimeoutException):
+            return RequestTimedOut(
+                f"No answer in time ({type(error).__name__}, timeout={self._settings.timeout} s). "
+                f"Try again, or raise timeout."
+            )
+        if isinstance(error, httpx.DecodingError):
+            return MalformedAnswer(f"The answer's encoding is broken ({self._told(error)}).")
+        if isinstance(error, _NEVER_SENT):
+            return ConfigurationError(
+                f"The request can't be sent ({self._told(error)}): check base_url and "
+                f"default_headers."
+            )
+        return ConnectionFailed(
+            f"No answer from {self._settings.base_url} ({self._told(error)}). Check base_url "
+            f"and the network, or try again."
+        )
+
+    @contextmanager
+    def _failures_of(self, reading: StreamReading) -> Iterator[None]:
+        """Failures of an open stream; one that comes after the answer's end means nothing."""
+        try:
+            with self._failures_inside(reading.response):
+                yield
+        except httpx.RequestError as error:
+            if not reading.ended:
+                raise StreamInterrupted(
+                    f"The stream broke before the answer ended ({self._told(error)}). Ask again; "
+                    f"what arrived is in the error's `partial`.",
+                    partial=reading.partial,
+                ) from None
+
+    def _told(self, error: Exception) -> str:
+        text = without_secrets(secrets_of(self._settings.auth), str(error))
+        return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+    def _retry_words(self) -> dict[str, Any]:
+        """The policy in tenacity's words."""
+
+        def wait(state: RetryCallState) -> float | None:
+            error = state.outcome.exception() if state.outcome else None
+            return None if error is None else self._policy.wait_after(state.attempt_number, error)
+
+        return {
+            "retry": lambda state: wait(state) is not None,
+            "wait": lambda state: wait(state) or 0.0,
+            "reraise": True,
+        }
+
+
+def _body_may_break(response: httpx.Response) -> suppress:
+    """Lets the body of a refusal break off, whose status says enough, and no other."""
+    broken = () if response.is_success else (httpx.RequestError,)
+    return suppress(*broken)
+
+
+_Client = TypeVar("_Client", httpx.Client, httpx.AsyncClient)
+
+
+def _checked_client(word: str, client: _Client | None, kind: type[_Client]) -> _Client | None:
+    if client is not None and not isinstance(client, kind):
+        raise ConfigurationError(
+            f"{word} must be an httpx.{kind.__name__}, not {type(client).__name__}."
+        )
+    return client
+
+
+def _open(client: _Client) -> _Client:
+    if client.is_closed:
+        raise ConfigurationError("The client that was passed in is closed: keep it open, or none.")
+    return client

@@ -1,0 +1,119 @@
+"""A request for a completion, the completion, and the deltas of a streamed one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from yandex_compat.messages import Message, ToolCall
+from yandex_compat.tools import ResponseFormat, Tool, ToolChoice
+
+FinishReason = str
+"""stop, length, tool_calls, content_filter or function_call (WIRE A6); others pass as they came."""
+
+CUT_SHORT = frozenset({"length", "content_filter"})
+"""The finish reasons that end an answer before the model did: its last call may be half a call."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRequest:
+    """Everything one generation is asked with; what is None or empty is not sent.
+
+    `model` is a name ("yandexgpt"), a name and branch ("yandexgpt/rc") or a full URI. `stop` is
+    done on the client, since the service has none (WIRE A9). `extra_body` goes into the body last
+    and untouched.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    reasoning_effort: str | None = None
+    stop: tuple[str, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens counted by the service; a detail it did not report is None, never 0."""
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    reasoning_tokens: int | None = None
+    cached_tokens: int | None = None
+
+
+@dataclass(slots=True)
+class Completion:
+    """One whole answer; what the service left out is empty or None.
+
+    `trimmed_tool_calls` came although parallel calls were switched off (D8).
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    refusal: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+    model: str | None = None
+    id: str | None = None
+    system_fingerprint: str | None = None
+    request_id: str | None = None
+    trimmed_tool_calls: tuple[ToolCall, ...] = ()
+
+
+@dataclass(slots=True)
+class ToolCallDelta:
+    """A piece of a streamed tool call: `id` and `name` stand on its first piece only.
+
+    `index` counts the calls of this answer from 0, whatever the server numbered them.
+    """
+
+    index: int
+    id: str | None
+    name: str | None
+    arguments: str
+
+
+@dataclass(slots=True)
+class Delta:
+    """What one event of a stream adds; the last of a stream carries `final`.
+
+    With `replaces_text`, `text` stands for all the text before it (WIRE A6).
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    refusal: str = ""
+    tool_calls: tuple[ToolCallDelta, ...] = ()
+    replaces_text: bool = False
+    final: "StreamEnd | None" = None
+
+
+@dataclass(slots=True)
+class StreamEnd:
+    """What is known of a streamed answer once it has ended, reported exactly once."""
+
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+    model: str | None = None
+    id: str | None = None
+    system_fingerprint: str | None = None
+    request_id: str | None = None
+    trimmed_tool_calls: tuple[ToolCall, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """The vector of one text, and the tokens it cost where the service says."""
+
+    vector: list[float]
+    tokens: int | None = None

@@ -1,0 +1,55 @@
+"""``python -m yandex_compat.emulator``: the emulator in the foreground."""
+
+import argparse
+import signal
+import sys
+from typing import NoReturn
+
+from .access import Access
+from .server import Listener
+from .service import Service
+
+KEY, FOLDER, IAM_TOKEN = "emulator-key", "emulator-folder", "t1.emulator-token"
+
+
+def main(argv: list[str] | None = None, prog: str = "python -m yandex_compat.emulator") -> NoReturn:
+    """Serve until SIGINT or SIGTERM; the first line on stdout is the root of the chat API."""
+    words = _parser(prog).parse_args(argv)
+    access = Access(tuple(words.api_key or [KEY]), tuple(words.folder or [FOLDER]), (IAM_TOKEN,))
+    service = Service(access, words.quota, words.refuse_unsupported, words.chunk_delay)
+    # uvicorn raises the signal again once it has stopped: that is an orderly end.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))
+    try:
+        listener = Listener(
+            service, words.host, words.port, lambda url: print(f"{url}/v1", flush=True)
+        )
+    except OSError as error:
+        sys.exit(f"cannot listen on {words.host}:{words.port}: {error.strerror}")
+    listener.listen()
+    sys.exit(0)
+
+
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="A server that behaves like Yandex Cloud AI Studio.",
+        epilog=f"The IAM token is {IAM_TOKEN}.",
+    )
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    add("--port", type=int, default=8000, help="port, 0 for any that is free (%(default)s)")
+    add("--api-key", action="append", metavar="KEY", help=f"a valid key, repeatable ({KEY})")
+    add("--folder", action="append", metavar="ID", help=f"a valid folder, repeatable ({FOLDER})")
+    add("--quota", type=int, default=10, help="concurrent generations a model (%(default)s)")
+    add("--chunk-delay", type=float, default=0.0, metavar="SECONDS", help="pause between chunks")
+    add(
+        "--refuse-unsupported",
+        action="store_true",
+        help="answer 400 to fields that are documented as not supported",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    main()

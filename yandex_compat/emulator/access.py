@@ -1,0 +1,37 @@
+"""Who may ask: keys, IAM tokens and folders."""
+
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers
+
+from .refusals import refused
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The keys, tokens and folders of the one account that the emulator knows."""
+
+    api_keys: tuple[str, ...]
+    folders: tuple[str, ...]
+    iam_tokens: tuple[str, ...]
+
+    def check(self, headers: Headers) -> None:
+        """Refuse a request without a known key (401) or with another's folder (400)."""
+        scheme, _, secret = headers.get("authorization", "").partition(" ")
+        known = {"Api-Key": self.api_keys, "Bearer": self.api_keys + self.iam_tokens}
+        if not secret:
+            raise refused(16, "Authorization header is missing or has no key")
+        if scheme not in known:
+            raise refused(16, "Unknown authorization scheme, use Api-Key or Bearer")
+        if secret not in known[scheme]:
+            raise refused(16, "Unknown api key" if scheme == "Api-Key" else "The token is invalid")
+        self.check_folder(headers.get("openai-project") or self.folders[0])
+
+    def check_folder(self, folder: str) -> None:
+        """Refuse a folder that is not the account's."""
+        if folder not in self.folders:
+            raise refused(
+                3,
+                f"Specified folder ID '{folder}' does not match with service account folder ID "
+                f"'{self.folders[0]}'",
+            )

@@ -1,0 +1,135 @@
+"""The routes: chat completions, models, embeddings, and the emulator's own."""
+
+import uuid
+
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .answers import as_json
+from .chat_endpoint import ChatEndpoint
+from .embeddings_endpoint import EmbeddingsEndpoint
+from .model_uris import models_of
+from .refusals import Refused
+from .request_log import parsed, record_of
+from .scripts import parse_posted
+from .service import Service
+
+
+def create_app(service: Service) -> Starlette:
+    """Return the ASGI application that serves one emulated account."""
+    admin = _Admin(service)
+    return Starlette(
+        routes=[
+            Route("/v1/chat/completions", ChatEndpoint(service).create, methods=["POST"]),
+            Route("/v1/embeddings", EmbeddingsEndpoint(service).create, methods=["POST"]),
+            Route("/v1/models", _Models(service).list, methods=["GET"]),
+            Route("/_script", admin.script, methods=["POST"]),
+            Route("/_script", admin.clear_script, methods=["DELETE"]),
+            Route("/_release", admin.release, methods=["POST"]),
+            Route("/_requests", admin.requests, methods=["GET"]),
+            Route("/_requests", admin.clear_requests, methods=["DELETE"]),
+        ],
+        middleware=[Middleware(_Recorder, service=service)],
+        exception_handlers={Refused: _refuse},
+    )
+
+
+def json_response(body: object, status: int = 200) -> Response:
+    """Answer compact JSON."""
+    return Response(as_json(body), status, media_type="application/json")
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return json_response(error.body, error.status)
+
+
+class _Models:
+    def __init__(self, service: Service) -> None:
+        self._access = service.access
+
+    async def list(self, request: Request) -> Response:
+        self._access.check(request.headers)
+        folder = request.headers.get("openai-project") or self._access.folders[0]
+        row = {"object": "model", "owned_by": "Yandex", "created": 0}
+        data = [{"id": str(uri)} | row for uri in models_of(folder)]
+        return json_response({"object": "list", "data": data})
+
+
+class _Admin:
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def script(self, request: Request) -> Response:
+        try:
+            self._service.scripts.add(*parse_posted(await request.body()))
+        except ValidationError as error:
+            return json_response({"error": str(error)}, 400)
+        return json_response({})
+
+    async def clear_script(self, request: Request) -> Response:
+        self._service.scripts.clear()
+        return json_response({})
+
+    async def release(self, request: Request) -> Response:
+        self._service.scripts.release()
+        return json_response({})
+
+    async def requests(self, request: Request) -> Response:
+        return json_response(self._service.requests)
+
+    async def clear_requests(self, request: Request) -> Response:
+        self._service.requests.clear()
+        return json_response({})
+
+
+class _Recorder:
+    """Logs each request of the API and gives its answer the ids that support asks for."""
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        query = scope["query_string"].decode()
+        record = record_of(scope["method"], scope["path"], query, headers)
+        scope.setdefault("state", {})["record"] = record
+        body = bytearray()
+
+        async def received() -> Message:
+            message = await receive()
+            if message["type"] == "http.request":
+                body.extend(message.get("body", b""))
+                if not message.get("more_body"):
+                    record["body"] = parsed(bytes(body))
+            return message
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                record["status"] = message["status"]
+                _add_ids(MutableHeaders(scope=message), headers)
+            await send(message)
+
+        self._service.requests.append(record)
+        self._service.in_flight += 1
+        try:
+            await self._app(scope, received, sent)
+        finally:
+            self._service.in_flight -= 1
+
+
+def _add_ids(answer: MutableHeaders, request: Headers) -> None:
+    answer.setdefault("x-request-id", str(uuid.uuid4()))
+    answer.setdefault("x-server-trace-id", uuid.uuid4().hex)
+    if "x-client-request-id" in request:
+        answer["x-client-request-id"] = request["x-client-request-id"]

@@ -1,0 +1,185 @@
+"""An answer in the shapes of the chat API, whole and streamed (WIRE A1-A7, A11)."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import tokens
+from .answers import Answer, Call, as_json
+from .families import Family
+
+JSONObject = dict[str, Any]
+DONE = b"data: [DONE]\n\n"
+
+_ids = itertools.count(1)
+_LARGE_DELTAS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One completion to be sent: whole by ``body``, or as ``events``."""
+
+    answer: Answer
+    family: Family
+    model: str
+    choices: int = 1
+    usage: JSONObject | None = None
+    id: str = field(default_factory=lambda: f"chatcmpl-{next(_ids):08x}")
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    def body(self) -> JSONObject:
+        """Return the body of a whole answer (A1)."""
+        message = _message(self.answer, self.family)
+        choices: list[JSONObject] = [
+            {"index": index, "message": message, "finish_reason": self.answer.finish_reason}
+            for index in range(self.choices)
+        ]
+        if self.family.streams_tokens:
+            choices = [{**choice, "logprobs": None} for choice in choices]
+        body = self._head("chat.completion") | {"choices": choices}
+        return body if self.usage is None else body | {"usage": self.usage}
+
+    def events(self) -> list[bytes]:
+        """Return the events of a stream, ``[DONE]`` included (A3, A4, A5)."""
+        payloads = [
+            self._head("chat.completion.chunk") | {"choices": [{"index": index} | choice]}
+            for index in range(self.choices)
+            for choice in _stream(self.answer, self.family)
+        ]
+        if self.family.usage_in_streams and self.usage is not None:
+            last = self._head("chat.completion.chunk")
+            payloads.append(last | {"choices": [], "usage": self.usage})
+        return [*map(event, payloads), DONE]
+
+    def _head(self, kind: str) -> JSONObject:
+        return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
+
+
+def event(payload: JSONObject) -> bytes:
+    """Frame a payload as a server-sent event."""
+    return f"data: {as_json(payload)}\n\n".encode()
+
+
+def usage_of(answer: Answer, prompt_tokens: int, choices: int, family: Family) -> JSONObject:
+    """Count an answer's tokens; reasoning models say how many went into reasoning."""
+    completion = tokens.count(*answer.texts()) * choices
+    usage: JSONObject = {
+        "prompt_tokens": prompt_tokens,
+        "total_tokens": prompt_tokens + completion,
+        "completion_tokens": completion,
+    }
+    if family.reasons:
+        reasoning = tokens.count(answer.reasoning) * choices
+        usage["completion_tokens_details"] = {"reasoning_tokens": reasoning}
+    return usage
+
+
+def _message(answer: Answer, family: Family) -> JSONObject:
+    text: str | None = answer.text if answer.replaced_by is None else answer.replaced_by
+    if family.streams_tokens and answer.calls and not text:
+        text = None
+    message: JSONObject = {"role": "assistant", "content": text}
+    if answer.reasoning:
+        message["reasoning_content"] = answer.reasoning
+    if answer.refusal is not None or family.streams_tokens:
+        message["refusal"] = answer.refusal
+    if answer.calls:
+        message["tool_calls"] = [
+            _call(call, index, family) for index, call in enumerate(answer.calls)
+        ]
+    return message
+
+
+def _call(call: Call, index: int, family: Family) -> JSONObject:
+    shape = _named_call(call, family)
+    # vLLM numbers calls in streams only; yandexgpt numbers them everywhere (A2).
+    return shape if family.streams_tokens else {"index": index} | shape
+
+
+def _named_call(call: Call, family: Family) -> JSONObject:
+    id_ = call.id
+    if id_ is None:
+        id_ = call.name if family.ids_are_names else f"chatcmpl-tool-{next(_ids):08x}"
+    if call.custom:
+        return {
+            "id": id_,
+            "type": "custom",
+            "custom": {"name": call.name, "input": call.arguments},
+        }
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"id": id_, "type": "function", "function": function}
+
+
+def _stream(answer: Answer, family: Family) -> list[JSONObject]:
+    if family.streams_tokens:
+        return _small_deltas(answer, family)
+    return _large_deltas(answer, family)
+
+
+def _large_deltas(answer: Answer, family: Family) -> list[JSONObject]:
+    """A3: few deltas; calls come whole in the first, with role and finish reason."""
+    if answer.calls:
+        delta = _message(answer, family)
+        return [{"delta": delta, "finish_reason": answer.finish_reason}]
+    deltas: list[JSONObject] = [{"content": text} for text in _texts(answer, _large_pieces)]
+    if answer.reasoning:
+        deltas.insert(0, {"reasoning_content": answer.reasoning})
+    if answer.refusal is not None:
+        deltas.append({"refusal": answer.refusal})
+    deltas[0] = {"role": "assistant"} | deltas[0]
+    choices: list[JSONObject] = [{"delta": delta} for delta in deltas]
+    choices[-1]["finish_reason"] = answer.finish_reason
+    return choices
+
+
+def _small_deltas(answer: Answer, family: Family) -> list[JSONObject]:
+    """A4: the role alone, a delta for each token, and a finish reason beside ``{}``."""
+    deltas: list[JSONObject] = [{"role": "assistant"}]
+    deltas += [{"reasoning_content": piece} for piece in tokens.pieces(answer.reasoning)]
+    deltas += [{"content": piece} for piece in _texts(answer, tokens.pieces)]
+    if answer.refusal is not None:
+        deltas.append({"refusal": answer.refusal})
+    for index, call in enumerate(answer.calls):
+        deltas += [{"tool_calls": [piece]} for piece in _call_pieces(call, index, family)]
+    # A6: what replaces the answer stands in the delta that holds the reason.
+    last = deltas.pop() if answer.finish_reason == "content_filter" else {}
+    choices: list[JSONObject] = [{"delta": delta, "finish_reason": None} for delta in deltas]
+    return [*choices, {"delta": last, "finish_reason": answer.finish_reason}]
+
+
+def _texts(answer: Answer, split: Callable[[str], list[str]]) -> list[str]:
+    """Split the text into deltas; what a content filter says is never split (A6)."""
+    if answer.finish_reason != "content_filter":
+        return split(answer.text)
+    if answer.replaced_by is None:
+        return [answer.text]
+    return [*split(answer.text), answer.replaced_by]
+
+
+def _large_pieces(text: str) -> list[str]:
+    pieces = tokens.pieces(text)
+    size = -(-len(pieces) // _LARGE_DELTAS) or 1
+    return ["".join(batch) for batch in _batches(pieces, size)] or [text]
+
+
+def _batches(pieces: list[str], size: int) -> Iterator[list[str]]:
+    for start in range(0, len(pieces), size):
+        yield pieces[start : start + size]
+
+
+def _call_pieces(call: Call, index: int, family: Family) -> list[JSONObject]:
+    whole = _named_call(call, family)
+    kind = whole["type"]
+    text_key = "input" if call.custom else "arguments"
+    pieces = tokens.pieces(call.arguments)
+    opening = pieces.pop(0) if family.opens_with_arguments and pieces else ""
+    first: JSONObject = {"index": index} | whole | {kind: {"name": call.name, text_key: opening}}
+    if family.opens_with_arguments:
+        first["type"] = ""
+    later = [
+        {"index": index, "id": "", "type": "", kind: {"name": "", text_key: piece}}
+        for piece in pieces
+    ]
+    return [first, *later]

@@ -1,0 +1,83 @@
+"""``POST /v1/embeddings``: one text a request, 256 numbers (WIRE Endpoints, Models)."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from . import tokens
+from .answers import as_json
+from .chat_requests import refused_body
+from .delivery import Delivery
+from .messages import Strict
+from .model_uris import ModelURI, check_embedding_model, parse_model_uri
+from .refusals import invalid, refused
+from .scripted import raw_delivery
+from .scripts import ScriptedAnswer
+from .service import Service
+from .vectors import vector
+
+_CONTEXT = 2_000
+
+
+class EmbeddingsRequest(Strict):
+    """A request for the vector of one text."""
+
+    model: str
+    input: str | Annotated[list[str], Field(min_length=1, max_length=1)]
+    encoding_format: Literal["float"] | None = None
+    dimensions: Literal[256] | None = None
+    user: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The one text."""
+        return self.input if isinstance(self.input, str) else self.input[0]
+
+
+class EmbeddingsEndpoint:
+    """Embeddings for one emulated account."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def create(self, request: Request) -> Response:
+        """Answer one request."""
+        raw = await request.body()
+        self._service.access.check(request.headers)
+        asked = _parsed(raw)
+        uri = parse_model_uri(asked.model)
+        check_embedding_model(uri)
+        self._service.access.check_folder(uri.folder)
+        _check_text(asked.text)
+        if (scripted := self._service.scripts.take(request.url.path)) is not None:
+            script, gate = scripted
+            assert not isinstance(script, ScriptedAnswer), "refused when it was posted"
+            return raw_delivery(script, gate)
+        return Delivery([as_json(_body(asked.text, uri)).encode()], "application/json")
+
+
+def _parsed(raw: bytes) -> EmbeddingsRequest:
+    try:
+        return EmbeddingsRequest.model_validate_json(raw)
+    except ValidationError as error:
+        raise refused_body(error) from None
+
+
+def _check_text(text: str) -> None:
+    if not text.strip():
+        raise invalid("input must not be empty", "input")
+    if (given := tokens.count(text)) > _CONTEXT:
+        raise refused(3, f"number of input tokens must be no more than {_CONTEXT}, got {given}")
+
+
+def _body(text: str, uri: ModelURI) -> dict[str, Any]:
+    given = tokens.count(text)
+    entry = {"object": "embedding", "index": 0, "embedding": vector(text, uri.name)}
+    return {
+        "object": "list",
+        "data": [entry],
+        "model": str(uri),
+        "usage": {"prompt_tokens": given, "total_tokens": given},
+    }

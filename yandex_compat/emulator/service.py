@@ -1,0 +1,43 @@
+"""The emulated account: its settings, and what changes while it serves."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .access import Access
+from .refusals import refused
+from .request_log import RequestRecord
+from .scripts import ScriptQueue
+
+
+@dataclass(slots=True)
+class Service:
+    """What all requests share. It lives in one event loop and needs no lock.
+
+    ``quota`` generations of one model may run at once; ``chunk_delay`` is in seconds.
+    """
+
+    access: Access
+    quota: int = 10
+    refuse_unsupported: bool = False
+    chunk_delay: float = 0.0
+    scripts: ScriptQueue = field(default_factory=ScriptQueue)
+    requests: list[RequestRecord] = field(default_factory=list)
+    in_flight: int = 0
+    _generating: Counter[str] = field(default_factory=Counter)
+
+    def start_generation(self, model: str) -> Callable[[], None]:
+        """Take one place of a model's quota; return what gives it back."""
+        if self._generating[model] >= self.quota:
+            raise refused(
+                8,
+                "ai.textGenerationCompletionSessionsCount.count gRPC quota limit exceed: "
+                f"allowed {self.quota} requests",
+            )
+        self._generating[model] += 1
+        return lambda: self._generating.subtract([model])
+
+    def clear(self) -> None:
+        """Forget requests and scripts."""
+        self.requests.clear()
+        self.scripts.clear()

@@ -1,0 +1,290 @@
+"""Every error of this package, in one tree.
+
+YandexError
+├── ConfigurationError          a word, a credential or a model URI is wrong; nothing was sent
+├── UnsupportedError            this content or parameter can't be honoured; nothing was sent
+├── APIError                    the service answered with an error
+│   ├── InvalidRequestError         400 and other 4xx
+│   │   └── ContextOverflowError        the messages are longer than the model's context
+│   ├── AuthenticationError         401
+│   ├── PermissionDeniedError       403
+│   ├── NotFoundError               404, 3xx
+│   ├── RateLimitError              429
+│   └── ServerError                 5xx
+├── ConnectionFailed            no answer came
+│   ├── RequestTimedOut             not in time
+│   └── StreamInterrupted           an answer stopped before its end
+├── MalformedAnswer             an answer came that is not what the service documents
+└── ToolChoiceIgnored           a call was required and the model answered without one
+
+None derives from ValueError or TypeError: LlamaIndex's query engines swallow those and answer
+"Empty Response".
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+import httpx
+
+from yandex_compat import jsontext
+
+if TYPE_CHECKING:
+    from yandex_compat.completion import Completion
+
+
+class YandexError(Exception):
+    """The root of the tree; its text is one line that says what to do."""
+
+    retryable = False
+
+
+class ConfigurationError(YandexError):
+    """A constructor word, a credential, a model or a call's argument is wrong."""
+
+
+class UnsupportedError(YandexError):
+    """A parameter or content that the service or the model can't take was refused unsent."""
+
+
+class APIError(YandexError):
+    """The service answered with an error.
+
+    `code` is the gRPC code where the body has one; `retry_after` is in seconds; `response` is an
+    httpx.Response rebuilt from status, headers and body, so that it holds no credential.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int | None = None,
+        code: int | str | None = None,
+        request_id: str | None = None,
+        trace_id: str | None = None,
+        retry_after: float | None = None,
+        response: httpx.Response | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.code = code
+        self.request_id = request_id
+        self.trace_id = trace_id
+        self.retry_after = retry_after
+        self.response = httpx.Response(status_code or 500) if response is None else response
+
+
+class InvalidRequestError(APIError):
+    """The service refused the request as wrong (400)."""
+
+
+class ContextOverflowError(InvalidRequestError):
+    """The messages are longer than the model's context."""
+
+
+class AuthenticationError(APIError):
+    """The service does not know the credential (401)."""
+
+
+class PermissionDeniedError(APIError):
+    """The credential may not do this (403)."""
+
+
+class NotFoundError(APIError):
+    """There is no such thing at this address (404), or it has moved (3xx)."""
+
+
+class RateLimitError(APIError):
+    """A quota is used up (429)."""
+
+    retryable = True
+
+
+class ServerError(APIError):
+    """The service failed (5xx)."""
+
+    @property
+    def retryable(self) -> bool:  # type: ignore[override]
+        """Whether the status is one that passes: 501 does not (WIRE C)."""
+        return self.status_code in {500, 502, 503, 504}
+
+
+class ConnectionFailed(YandexError):
+    """No answer came: the connection could not be made, or broke before the first byte."""
+
+    retryable = True
+
+
+class RequestTimedOut(ConnectionFailed):
+    """No answer came in time."""
+
+
+class StreamInterrupted(ConnectionFailed):
+    """A streamed answer stopped before its end; `partial` holds what arrived."""
+
+    def __init__(self, message: str, *, partial: "Completion | None" = None) -> None:
+        super().__init__(message)
+        self.partial = partial
+
+
+class MalformedAnswer(YandexError):
+    """The answer is not what the service documents."""
+
+
+class ToolChoiceIgnored(YandexError):
+    """A tool call was required, and the model answered without one."""
+
+
+_BY_STATUS: Mapping[int, type[APIError]] = {
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    429: RateLimitError,
+}
+_ADVICE: Mapping[type[APIError], str] = {
+    InvalidRequestError: "Change the request as the message says.",
+    ContextOverflowError: "Shorten the messages, or take a model with a larger context.",
+    AuthenticationError: "Check api_key (YC_API_KEY) or iam_token (YC_IAM_TOKEN); an IAM token "
+    "lives 12 hours at most.",
+    PermissionDeniedError: "Give the account the role ai.languageModels.user in this folder.",
+    NotFoundError: "Check base_url and the model's name.",
+    RateLimitError: "Send fewer requests at once, or ask for a larger quota.",
+    ServerError: "Try again later; the request id is what the service's support asks for.",
+}
+_STATUS_OF_GRPC = {3: 400, 4: 504, 5: 404, 7: 403, 8: 429, 12: 501, 13: 500, 14: 503, 16: 401}
+_STATUS_OF_TYPE = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "rate_limit_error": 429,
+}
+_OVERFLOW = re.compile(
+    r"context (length|window|size)|maximum context|(too many|number of) (input )?tokens|"
+    r"tokens.{0,40}(exceed|limit|too)|(exceed|longer).{0,40}tokens",
+    re.IGNORECASE,
+)
+
+
+# What the request asks for is too much, not what it says.
+_TOO_MUCH = re.compile(r"max_(completion_)?tokens|tokens to generate", re.IGNORECASE)
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+
+
+def error_from_response(
+    status: int, headers: Mapping[str, str], body: bytes, secrets: Collection[str] = ()
+) -> APIError:
+    """The error that an answer with a bad status stands for; takes every body shape of WIRE C.
+
+    `secrets` are blotted out wherever the service repeats them. A status below 300 is an error
+    inside a 200 stream, whose status is read from the body.
+    """
+    lower = _readable(headers, secrets)
+    text = without_secrets(secrets, body.decode("utf-8", "replace"))
+    message, code, named_status = _read(text)
+    # Once more: in JSON, a credential may stand with its signs escaped.
+    message = without_secrets(secrets, message)
+    if status < 300:
+        status = named_status if named_status and 400 <= named_status < 600 else 500
+    message = message or httpx.codes.get_reason_phrase(status)
+    kind = _kind(status, message)
+    request_id = lower.get("x-request-id")
+    asked_by = f" (request {request_id})" if request_id else ""
+    return kind(
+        f"{status}: {message}{asked_by}. {_advice(kind, message)}",
+        status_code=status,
+        code=code,
+        request_id=request_id,
+        trace_id=lower.get("x-server-trace-id"),
+        retry_after=_seconds(lower.get("retry-after")),
+        response=httpx.Response(status, headers=lower, content=text.encode()),
+    )
+
+
+def is_error(body: object) -> bool:
+    """Whether the body of a 200 is an error all the same, wrapped in `error` or not (WIRE C)."""
+    if not isinstance(body, dict):
+        return False
+    return bool(body.get("error")) or ("message" in body and "choices" not in body)
+
+
+def _read(text: str) -> tuple[str, int | str | None, int | None]:
+    """Message, code and HTTP status of a body, whichever of them it has."""
+    try:
+        body = jsontext.decode(text)
+    except ValueError:
+        return _line(_page_title(text)), None, None
+    error = body.get("error", body) if isinstance(body, dict) else body
+    if not isinstance(error, dict):
+        return _line(str(error)), None, None
+    code = error.get("grpcCode", error.get("code"))
+    status = error.get("httpCode")
+    if not isinstance(status, int):
+        named = _STATUS_OF_TYPE.get(str(error.get("type")))
+        status = _STATUS_OF_GRPC.get(code, code) if isinstance(code, int) else named
+    return _line(str(error.get("message") or error)), code, status
+
+
+def _page_title(text: str) -> str:
+    title = _TITLE.search(text)
+    return f"a web page, not the service's own answer: {title[1]}" if title else text
+
+
+def _line(text: str) -> str:
+    text = " ".join(text.split()).rstrip(".")
+    return text if len(text) <= 500 else text[:500] + "…"
+
+
+def _kind(status: int, message: str) -> type[APIError]:
+    if status in {400, 413, 422} and _OVERFLOW.search(message) and not _TOO_MUCH.search(message):
+        return ContextOverflowError
+    if status >= 500:
+        return ServerError
+    if status < 400:
+        return NotFoundError  # a redirect: the service lives at another address
+    return _BY_STATUS.get(status, InvalidRequestError)
+
+
+def _advice(kind: type[APIError], message: str) -> str:
+    lower = message.lower()
+    if "folder id" in lower and "match" in lower:
+        return "Set folder_id (YC_FOLDER_ID) to the folder of the key's service account."
+    if "model_uri" in lower or "model uri" in lower:
+        return "Check model and folder_id: a URI is written gpt://FOLDER/NAME/BRANCH."
+    return _ADVICE[kind]
+
+
+def _seconds(value: str | None) -> float | None:
+    """Seconds of a Retry-After header: a number of them, or a date."""
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        date = parsedate_to_datetime(value)
+        if date.tzinfo is None:
+            date = date.replace(tzinfo=UTC)
+        return max(0.0, (date - datetime.now(UTC)).total_seconds())
+    except (OverflowError, ValueError):
+        return None
+
+
+def without_secrets(secrets: Collection[str], text: str) -> str:
+    """The text with each secret blotted out."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
+
+
+def _readable(headers: Mapping[str, str], secrets: Collection[str]) -> httpx.Headers:
+    """The headers, rid of secrets, cookies, and of what speaks of a body still encoded."""
+    left_out = {"content-encoding", "content-length", "transfer-encoding", "set-cookie"}
+    kept = [
+        (name.lower().encode(), without_secrets(secrets, value).encode())
+        for name, value in headers.items()
+        if name.lower() not in left_out
+    ]
+    return httpx.Headers(kept)

@@ -1,0 +1,92 @@
+"""The one place where JSON text is read and written."""
+
+import json
+import re
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+# Models write line ends into strings as they are.
+_LENIENT = json.JSONDecoder(strict=False)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def decode(data: bytes | str) -> Any:  # noqa: ANN401 -- JSON is any value
+    """Decode JSON; ValueError if it is none, or is nested too deeply.
+
+    pydantic_core refuses a byte-order mark and a lone surrogate, which servers do send: half an
+    emoji in one delta, the other half in the next.
+    """
+    try:
+        return from_json(data)
+    except ValueError:
+        pass
+    try:
+        return json.loads(data.removeprefix("\ufeff") if isinstance(data, str) else data)
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
+
+
+def decode_first(text: str) -> Any:  # noqa: ANN401
+    """The JSON value that the text begins with, whatever follows it; ValueError if it is cut."""
+    return _LENIENT.raw_decode(text)[0]
+
+
+def encode(value: object) -> bytes:
+    """Encode as compact UTF-8 JSON; a lone surrogate, which has no UTF-8 form, becomes "?".
+
+    Raises ValueError or TypeError where a value has no JSON form.
+    """
+    try:
+        return to_json(value, inf_nan_mode="null")
+    except ValueError:
+        pass
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def decode_object(text: str) -> dict[str, Any] | None:
+    """The JSON object that the text holds; None where it holds none, or only its beginning."""
+    if not text.rstrip().endswith("}"):
+        return None
+    try:
+        value = decode(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def is_object(text: str) -> bool:
+    """Whether the text is one whole JSON object."""
+    return decode_object(text) is not None
+
+
+def decode_beginning(text: str) -> dict[str, Any]:
+    """What the beginning of a JSON object already says, a text cut short included; else {}."""
+    try:
+        value = from_json(text, allow_partial="trailing-strings")
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+class SurrogateJoiner:
+    """Joins the halves of a character that a server split over two deltas."""
+
+    __slots__ = ("_half",)
+
+    def __init__(self) -> None:
+        self._half = ""
+
+    def feed(self, text: str) -> str:
+        """Text free of lone surrogates; a half at the end waits for the next text."""
+        if not self._half and not _SURROGATE.search(text):
+            return text
+        text, self._half = self._half + text, ""
+        if "\ud800" <= text[-1:] <= "\udbff":
+            text, self._half = text[:-1], text[-1]
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+    def close(self) -> str:
+        """What stands for a half that waited in vain."""
+        half, self._half = self._half, ""
+        return "\ufffd" if half else ""

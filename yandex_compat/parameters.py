@@ -1,0 +1,99 @@
+"""The words a generation is asked with: which there are, and why others are refused."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from yandex_compat.completion import CompletionRequest
+from yandex_compat.errors import ConfigurationError, UnsupportedError
+from yandex_compat.messages import Message
+from yandex_compat.tools import ResponseFormat
+
+GENERATION_WORDS = (
+    "temperature", "top_p", "max_tokens", "reasoning_effort", "stop", "frequency_penalty",
+    "presence_penalty", "extra_body",
+)  # fmt: skip
+"""The words that a model's constructor takes as defaults for its calls."""
+
+_WORDS = {field.name for field in fields(CompletionRequest)} - {"model", "messages"}
+_SERVICE_LACKS = {
+    "seed", "store", "audio", "web_search_options", "service_tier", "stream_options",
+}  # fmt: skip
+_NOT_YET = {
+    "n", "logprobs", "top_logprobs", "logit_bias", "verbosity", "modalities", "prediction",
+    "functions", "function_call", "user", "metadata",
+}  # fmt: skip
+_HAPPENS_ANYWAY: Mapping[str, object] = {"n": 1, "store": False, "logprobs": False}
+
+
+def request_from_words(
+    model: str, messages: tuple[Message, ...], words: Mapping[str, Any]
+) -> CompletionRequest:
+    """A request from the words a framework or a user gave, those that ask for nothing left out.
+
+    Raises UnsupportedError for a word that the service lacks (WIRE A9), ConfigurationError for one
+    nobody knows; both name `extra_body`, which forwards anything untouched.
+    """
+    known: dict[str, Any] = {}
+    for word, value in words.items():
+        if asks_for_nothing(word, value):
+            continue
+        if word == "max_completion_tokens":
+            known["max_tokens"] = value
+        elif word in _WORDS:
+            known[word] = value
+        else:
+            raise _refusal(word)
+    if "stop" in known:
+        known["stop"] = stop_sequences(known["stop"])
+    if "response_format" in known:
+        known["response_format"] = response_format(known["response_format"])
+    return CompletionRequest(model=model, messages=messages, **known)
+
+
+def asks_for_nothing(word: str, value: object) -> bool:
+    """Whether a word asks for what happens anyway: None, [], n=1, store=False."""
+    if value is None or (isinstance(value, list | tuple | dict) and not value):
+        return True
+    return word in _HAPPENS_ANYWAY and value == _HAPPENS_ANYWAY[word]
+
+
+def stop_sequences(value: object) -> tuple[str, ...]:
+    """Stop sequences from a text or a list of texts, empty ones left out."""
+    texts = (value,) if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        raise ConfigurationError(
+            f"stop must be a text or a list of texts, not {type(value).__name__}."
+        )
+    return tuple(text for text in texts if text)
+
+
+def response_format(form: object) -> ResponseFormat:
+    """The form of an answer from the OpenAI dict that both frameworks write it as."""
+    match form:
+        case ResponseFormat():
+            return form
+        case {"type": "text" | "json_object" as kind, **rest} if not rest:
+            return ResponseFormat(kind)
+        case {
+            "type": "json_schema",
+            "json_schema": {"schema": dict(), **more} as described,
+            **rest,
+        } if not rest and more.keys() <= {"name", "strict", "description"}:
+            return ResponseFormat("json_schema", **described)
+    raise ConfigurationError(
+        'response_format must be {"type": "text"}, {"type": "json_object"} or '
+        '{"type": "json_schema", "json_schema": {"name": …, "schema": {…}}}, to which "strict" '
+        'and "description" may be added.'
+    )
+
+
+def _refusal(word: str) -> ConfigurationError | UnsupportedError:
+    way = f'To send it all the same, pass extra_body={{"{word}": …}}.'
+    if word in _SERVICE_LACKS:
+        return UnsupportedError(f"{word}: the service documents it as not supported. {way}")
+    if word in _NOT_YET:
+        return UnsupportedError(f"{word}: not supported by this version of yandex-compat. {way}")
+    return ConfigurationError(
+        f"{word!r} is no parameter of a generation; there are: {', '.join(sorted(_WORDS))}. {way}"
+    )

@@ -1,0 +1,171 @@
+"""Where a model is reached and with what: explicit argument, else environment, else default."""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+import httpx
+
+from yandex_compat.auth import ApiKeyAuth, IamTokenAuth
+from yandex_compat.catalogue import is_folder
+from yandex_compat.errors import ConfigurationError
+
+DEFAULT_TIMEOUT = 120.0
+LONGEST_TIMEOUT = 86_400.0
+CONNECT_TIMEOUT = 10.0
+DEFAULT_MAX_RETRIES = 2
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OWN_HEADERS = {"authorization", "content-length", "host", "transfer-encoding"}
+_BASE_URLS = {"chat": "https://ai.api.cloud.yandex.net/v1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to reach the service; `folder_id` is None where the model's URI names the folder.
+
+    `timeout` counts seconds between bytes; connecting takes 10 at most.
+    """
+
+    base_url: str
+    auth: httpx.Auth = field(repr=False)
+    folder_id: str | None = None
+    timeout: float = DEFAULT_TIMEOUT
+    max_retries: int = DEFAULT_MAX_RETRIES
+    data_logging: bool = True
+    default_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def resolve_settings(
+    *,
+    api: str = "chat",
+    api_key: str | None = None,
+    iam_token: str | None = None,
+    auth: httpx.Auth | None = None,
+    folder_id: str | None = None,
+    base_url: str | None = None,
+    timeout: float | None = None,
+    max_retries: int | None = None,
+    data_logging: bool = True,
+    default_headers: Mapping[str, str] | None = None,
+) -> Settings:
+    """Settings from what was given, the environment, and defaults.
+
+    The environment's names are YC_API_KEY, YC_IAM_TOKEN and YC_FOLDER_ID.
+    Raises ConfigurationError naming the word that is missing or wrong.
+    """
+    if not isinstance(api, str) or api not in _BASE_URLS:
+        raise ConfigurationError('api must be "chat", the only one of this version.')
+    timeout = DEFAULT_TIMEOUT if timeout is None else timeout
+    max_retries = DEFAULT_MAX_RETRIES if max_retries is None else max_retries
+    if not _is_number(timeout) or not 0 < timeout <= LONGEST_TIMEOUT:
+        raise ConfigurationError(
+            f"timeout must be a number of seconds above 0, {LONGEST_TIMEOUT:.0f} at most."
+        )
+    if not isinstance(max_retries, int) or isinstance(max_retries, bool) or max_retries < 0:
+        raise ConfigurationError("max_retries must be a whole number, 0 or more.")
+    if not isinstance(data_logging, bool):
+        raise ConfigurationError("data_logging must be True or False.")
+    return Settings(
+        base_url=_checked_url(_BASE_URLS[api] if base_url is None else base_url),
+        auth=_resolve_auth(api_key, iam_token, auth),
+        folder_id=_checked_folder(folder_id or os.environ.get("YC_FOLDER_ID") or None),
+        timeout=timeout,
+        max_retries=max_retries,
+        data_logging=data_logging,
+        default_headers=_checked_headers(default_headers or {}),
+    )
+
+
+def refuse_unknown_words(owner: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise ConfigurationError for a word that the constructor does not know.
+
+    It names the word and never its value: a key under a misspelt word is still a key.
+    """
+    known = sorted(known)
+    for word in given:
+        if word in known:
+            continue
+        close = get_close_matches(word, known, n=1)
+        hint = f"Did you mean {close[0]!r}?" if close else f"It knows: {', '.join(known)}."
+        raise ConfigurationError(f"{owner} does not know the word {word!r}. {hint}")
+
+
+def _resolve_auth(
+    api_key: str | None, iam_token: str | None, auth: httpx.Auth | None
+) -> httpx.Auth:
+    given = {"api_key": api_key, "iam_token": iam_token, "auth": auth}
+    words = [word for word, value in given.items() if value is not None]
+    if len(words) > 1:
+        raise ConfigurationError(f"{' and '.join(words)} are both given: pass one credential.")
+    if auth is not None:
+        if not isinstance(auth, httpx.Auth):
+            raise ConfigurationError(
+                f"auth must be an httpx.Auth, not {type(auth).__name__}: pass a key as api_key=… "
+                f"and an IAM token as iam_token=…."
+            )
+        return auth
+    if api_key is not None:
+        return ApiKeyAuth(api_key)
+    if iam_token is not None:
+        return IamTokenAuth(iam_token)
+    if key := os.environ.get("YC_API_KEY"):
+        return ApiKeyAuth(key)
+    if token := os.environ.get("YC_IAM_TOKEN"):
+        return IamTokenAuth(token)
+    raise ConfigurationError(
+        "No credential: pass api_key=… or iam_token=…, or set YC_API_KEY or YC_IAM_TOKEN."
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _checked_folder(folder: str | None) -> str | None:
+    if folder is not None and not (isinstance(folder, str) and is_folder(folder)):
+        raise ConfigurationError(
+            "folder_id (YC_FOLDER_ID) is no folder's id: copy it again, without blanks, quotes and "
+            "line breaks around it."
+        )
+    return folder
+
+
+def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    if not isinstance(headers, Mapping):
+        raise ConfigurationError(
+            f"default_headers must be a dict of texts, not {type(headers).__name__}."
+        )
+    for name, value in headers.items():
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            raise ConfigurationError("default_headers: a name has signs that no header has.")
+        if name.lower() in _OWN_HEADERS:
+            raise ConfigurationError(f"default_headers must not hold {name!r}, which is set here.")
+        plain = isinstance(value, str) and value.isascii() and value.isprintable()
+        if not plain or value != value.strip():
+            raise ConfigurationError(
+                f"default_headers: the value of {name!r} must be a text of printable ASCII, "
+                f"without blanks around it."
+            )
+    return dict(headers)
+
+
+def _checked_url(base_url: str) -> str:
+    try:
+        url = httpx.URL(base_url)
+        if not 0 <= (url.port or 0) < 65_536:
+            raise httpx.InvalidURL("no such port")
+        url.raw_host.decode().encode("idna")  # as a socket will; "a..b" has no such form
+    except (httpx.InvalidURL, TypeError, UnicodeError):
+        url = httpx.URL()
+    if url.userinfo or {"?", "#"} & set(str(url)):
+        raise ConfigurationError(
+            "base_url must not hold a user, a password, a query or a fragment: pass api_key=… and "
+            "default_headers=…."
+        )
+    if not isinstance(base_url, str) or url.scheme not in {"http", "https"} or not url.host:
+        raise ConfigurationError(
+            f"base_url is not a web address: write it like {_BASE_URLS['chat']!r}."
+        )
+    return base_url.strip().rstrip("/")
