@@ -1,0 +1,259 @@
+"""ChatYandex: the hooks that LangChain calls, each over the one builder of requests."""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, closing
+from typing import Any, Literal, Self
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.language_models.base import LangSmithParams
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
+from pydantic import BaseModel, model_validator
+
+from langchain_yandex_compat import content_blocks as content_blocks  # registers them
+from langchain_yandex_compat import structured_output
+from langchain_yandex_compat.connection import YandexConnection
+from langchain_yandex_compat.errors import langchain_errors
+from langchain_yandex_compat.messages import (
+    PROVIDER,
+    ChunkMapper,
+    from_completion,
+    openai_tool,
+    to_neutral,
+    to_tool_choice,
+    to_tools,
+    tool_choice_word,
+)
+from yandex_compat import CompletionRequest, ConfigurationError, __version__
+from yandex_compat.parameters import GENERATION_WORDS, request_from_words
+
+
+class ChatYandex(BaseChatModel, YandexConnection):
+    """A chat model of Yandex Cloud AI Studio.
+
+    `model` is a name ("yandexgpt"), a name and branch ("yandexgpt/rc") or a full URI
+    ("gpt://FOLDER/yandexgpt/latest"). A word given to a call wins over the same word given here.
+
+    Raises, here, ConfigurationError for a missing or wrong word; in calls, the classes of
+    `langchain_yandex_compat.errors`, which are LangChain's as well.
+    """
+
+    model: str = "yandexgpt"
+    """Name, name and branch, or full URI; also taken as `model_name`."""
+    temperature: float | None = None
+    """From 0 to 2."""
+    top_p: float | None = None
+    """From 0 to 1."""
+    max_tokens: int | None = None
+    """The most tokens an answer may have."""
+    reasoning_effort: str | None = None
+    """low, medium or high, for models that reason."""
+    stop: list[str] | str | None = None
+    """Where to cut the answer; done on the client, since the service can't."""
+    frequency_penalty: float | None = None
+    """From -2 to 2; not taken by all models."""
+    presence_penalty: float | None = None
+    """From -2 to 2; not taken by all models."""
+    extra_body: dict[str, Any] | None = None
+    """Whatever else goes into the request's body, untouched."""
+    streaming: bool = False
+    """Whether `invoke` streams as well."""
+
+    @classmethod
+    def _renamed(cls, words: dict[str, Any]) -> dict[str, Any]:
+        words = super()._renamed(words)
+        if "model_name" in words:
+            name = words.pop("model_name")
+            if words.setdefault("model", name) != name:
+                raise ConfigurationError("model and model_name differ: pass one of them.")
+        return words
+
+    @model_validator(mode="after")
+    def _set_yandex_compat_version(self) -> Self:
+        self._add_version("yandex-compat", __version__)
+        return self
+
+    def _check_model(self) -> None:
+        self._client.check(self._completion_request([]))
+
+    @property
+    def _llm_type(self) -> str:
+        return "yandex-chat"
+
+    @property
+    def _identifying_params(self) -> Mapping[str, Any]:
+        given = {word: getattr(self, word) for word in GENERATION_WORDS}
+        where = {"folder_id": self.folder_id, "base_url": self.base_url, "api": self.api}
+        return {
+            "model_name": self.model,
+            **{word: value for word, value in (where | given).items() if value is not None},
+        }
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """True: `dumps` writes the words, with names of environment variables for secrets."""
+        return True
+
+    @property
+    def lc_secrets(self) -> dict[str, str]:
+        """The words that hold secrets, and where they are read from."""
+        return {"api_key": "YC_API_KEY", "iam_token": "YC_IAM_TOKEN"}
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        words = {**self._words(kwargs), **({"stop": stop} if stop else {})}
+        params = LangSmithParams(
+            ls_provider=PROVIDER, ls_model_type="chat", ls_model_name=words["model"]
+        )
+        if words["temperature"] is not None:
+            params["ls_temperature"] = words["temperature"]
+        if words["max_tokens"] is not None:
+            params["ls_max_tokens"] = words["max_tokens"]
+        if words["stop"]:
+            params["ls_stop"] = [words["stop"]] if isinstance(words["stop"], str) else words["stop"]
+        return params
+
+    def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
+        total: dict[str, int] = {}
+        name = self.model
+        for output in filter(None, llm_outputs):
+            name = output.get("model_name", name)
+            for word, tokens in output.get("token_usage", {}).items():
+                total[word] = total.get(word, 0) + tokens
+        return {"token_usage": total, "model_name": name}
+
+    def _words(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The model's own words, those of the call on top."""
+        own = {word: getattr(self, word) for word in ("model", *GENERATION_WORDS)}
+        return own | {word: value for word, value in kwargs.items() if value is not None}
+
+    def _completion_request(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> CompletionRequest:
+        """The one builder of requests, for all four hooks."""
+        words = self._words(kwargs or {})
+        words.pop("stream", None)
+        if stop is not None:
+            words["stop"] = stop
+        words["tools"] = to_tools(words.get("tools") or ())
+        words["tool_choice"] = to_tool_choice(words.get("tool_choice"), words["tools"])
+        return request_from_words(words.pop("model"), to_neutral(messages), words)
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        with langchain_errors():
+            request = self._completion_request(messages, stop, kwargs)
+            return from_completion(self._client.complete(request), request.model)
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        with langchain_errors():
+            request = self._completion_request(messages, stop, kwargs)
+            return from_completion(await self._client.acomplete(request), request.model)
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        with langchain_errors():
+            request = self._completion_request(messages, stop, kwargs)
+            mapper = ChunkMapper(request.model)
+            with closing(self._client.stream(request)) as deltas:
+                for delta in deltas:
+                    chunk = mapper.chunk(delta)
+                    if run_manager:
+                        run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                    yield chunk
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        with langchain_errors():
+            request = self._completion_request(messages, stop, kwargs)
+            mapper = ChunkMapper(request.model)
+            async with aclosing(self._client.astream(request)) as deltas:
+                async for delta in deltas:
+                    chunk = mapper.chunk(delta)
+                    if run_manager:
+                        await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                    yield chunk
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: dict[str, Any] | str | bool | None = None,
+        strict: bool | None = None,
+        parallel_tool_calls: bool | None = None,
+        response_format: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """This model with tools it may call.
+
+        `tool_choice`: "auto", "none", "any" or "required" or True, a tool's name, or the OpenAI
+        dict. Raises ConfigurationError where it names no tool.
+        """
+        with langchain_errors():
+            formatted = [openai_tool(tool, strict=strict) for tool in tools]
+            names = [tool["function"]["name"] for tool in formatted]
+            choice = tool_choice_word(tool_choice, names)
+        words = {
+            "tools": formatted or None,
+            "tool_choice": choice,
+            "parallel_tool_calls": parallel_tool_calls if formatted else None,
+            "response_format": response_format,
+            **kwargs,
+        }
+        return self.bind(**{word: value for word, value in words.items() if value is not None})
+
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type | None = None,
+        *,
+        method: Literal["json_schema", "function_calling", "json_mode"] = "json_schema",
+        include_raw: bool = False,
+        strict: bool | None = None,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
+        """This model with its answers parsed into a schema.
+
+        `schema`: a pydantic class (v2 or v1), a dataclass, a TypedDict, a JSON schema or an OpenAI
+        function; the first two give instances, the others dicts. `method`: "json_schema" has the
+        service keep to the schema, "function_calling" calls it as a tool, "json_mode" asks for any
+        JSON, described in the prompt. `include_raw` gives a dict of raw, parsed and parsing_error.
+        """
+        with langchain_errors():
+            plan = structured_output.plan(schema, method=method, strict=strict)
+        model = self.bind_tools(
+            [*plan.tools, *(tools or ())],
+            tool_choice=plan.tool_choice,
+            strict=strict,
+            response_format=plan.response_format,
+            ls_structured_output_format={"kwargs": {"method": method}, "schema": plan.json_schema},
+            **kwargs,
+        )
+        return structured_output.parsed(model, plan.parser, include_raw=include_raw)

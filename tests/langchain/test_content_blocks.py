@@ -1,0 +1,106 @@
+"""Standard content blocks: the same in every way of streaming, for both model families."""
+
+import asyncio
+from functools import reduce
+from operator import add
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage, ToolMessage
+
+MODELS = ["yandexgpt", "gpt-oss-120b", "gemma-3-27b-it"]
+CALLS = [{"name": "weather", "arguments": {"city": city}} for city in ("Казань", "B")]
+ANSWER = {"text": "Let me see.", "reasoning": "Think first.", "tool_calls": CALLS}
+EXPECTED = [
+    ("reasoning", "Think first."),
+    ("text", "Let me see."),
+    ("tool_call", {"city": "Казань"}),
+    ("tool_call", {"city": "B"}),
+]
+
+
+def blocks(message: Any) -> list[tuple[str, Any]]:
+    held = {"reasoning": "reasoning", "text": "text", "tool_call": "args"}
+    return [(block["type"], block[held[block["type"]]]) for block in message.content_blocks]
+
+
+def invoke(model):
+    return model.invoke("?")
+
+
+def stream(model):
+    return reduce(add, model.stream("?"))
+
+
+def astream(model):
+    async def collected():
+        return [chunk async for chunk in model.astream("?")]
+
+    return reduce(add, asyncio.run(collected()))
+
+
+def events(model):
+    streamed = model.stream_events("?", version="v3")
+    for _ in streamed:
+        pass
+    return streamed.output
+
+
+def aevents(model):
+    async def collected():
+        streamed = await model.astream_events("?", version="v3")
+        async for _ in streamed:
+            pass
+        return await streamed.output
+
+    return asyncio.run(collected())
+
+
+WAYS = [invoke, stream, astream, events, aevents]
+every_way = pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+
+
+@every_way
+@pytest.mark.parametrize("version", [None, "v1"])
+@pytest.mark.parametrize("name", MODELS)
+def test_reasoning_text_and_two_calls(make, emulator, weather, way, version, name):  # T7, T8, T11
+    emulator.script(ANSWER)
+    words = {"output_version": version} if version else {}
+    message = way(make(model=name, **words).bind_tools([weather]))
+    assert blocks(message) == EXPECTED
+    assert [call["args"]["city"] for call in message.tool_calls] == ["Казань", "B"]
+    assert len({call["id"] for call in message.tool_calls}) == 2
+
+
+@every_way
+@pytest.mark.parametrize("name", MODELS)
+def test_calls_alone_and_text_alone(make, emulator, weather, way, name):
+    emulator.script({"tool_calls": CALLS[:1]}, {"text": "Sunny."})
+    model = make(model=name, output_version="v1").bind_tools([weather])
+    assert blocks(way(model)) == [("tool_call", {"city": "Казань"})]
+    assert blocks(way(model)) == [("text", "Sunny.")]
+
+
+@pytest.mark.parametrize("way", [stream, astream])
+@pytest.mark.parametrize("name", MODELS)
+def test_a_call_cut_short_is_none_under_v1_either(make, emulator, weather, way, name):  # T13
+    cut = {"name": "weather", "arguments": '{"city": "A'}
+    emulator.script({"tool_calls": [cut], "finish_reason": "length"})
+    message = way(make(model=name, output_version="v1").bind_tools([weather]))
+    assert message.tool_calls == []
+    assert "tool_call" not in [block["type"] for block in message.content_blocks]
+
+
+@pytest.mark.parametrize("version", [None, "v1"])
+@every_way
+def test_what_came_goes_back_the_same(make, emulator, weather, way, version):
+    emulator.script(ANSWER, {"text": "Done."})
+    words = {"output_version": version} if version else {}
+    model = make(model="gpt-oss-120b", **words).bind_tools([weather])
+    message = way(model)
+    results = [ToolMessage("sun", tool_call_id=call["id"]) for call in message.tool_calls]
+    model.invoke([HumanMessage("?"), message, *results])
+    sent = emulator.requests[-1]["body"]["messages"][1]
+    assert sent["content"] == "Let me see."
+    arguments = [call["function"]["arguments"] for call in sent["tool_calls"]]
+    assert arguments == ['{"city":"Казань"}', '{"city":"B"}']
