@@ -1,0 +1,328 @@
+"""Every mapping between LlamaIndex's messages, tools and responses and the core's."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import IOBase
+from typing import Any
+
+from llama_index.core.base.llms.types import (
+    CachePoint,
+    ChatMessage,
+    ChatResponse,
+    CitableBlock,
+    CitationBlock,
+    CompletionResponse,
+    DocumentBlock,
+    ImageBlock,
+    MessageRole,
+    TextBlock,
+    ThinkingBlock,
+    ToolCallBlock,
+)
+from llama_index.core.llms.llm import ToolSelection
+from llama_index.core.tools import BaseTool
+from pydantic import BaseModel
+
+from yandex_compat import (
+    Accumulator,
+    Completion,
+    Delta,
+    ImagePart,
+    Message,
+    TextPart,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    UnsupportedError,
+    Usage,
+)
+from yandex_compat.completion import CUT_SHORT
+from yandex_compat.jsontext import decode_beginning
+from yandex_compat.messages import Part, Role, content_of
+from yandex_compat.tool_calls import call_of
+
+_ROLES: Mapping[MessageRole, Role] = {
+    MessageRole.SYSTEM: "system",
+    MessageRole.DEVELOPER: "system",
+    MessageRole.USER: "user",
+    MessageRole.ASSISTANT: "assistant",
+    MessageRole.MODEL: "assistant",
+    MessageRole.CHATBOT: "assistant",
+    MessageRole.TOOL: "tool",
+    MessageRole.FUNCTION: "tool",
+}
+
+
+def to_neutral(messages: Iterable[ChatMessage]) -> tuple[Message, ...]:
+    """The conversation in the core's terms; UnsupportedError for what has no place there.
+
+    Thoughts and cache points are left out: the service takes neither back.
+    """
+    return tuple(map(_neutral, messages))
+
+
+def _neutral(message: ChatMessage) -> Message:
+    role, extras = _ROLES[message.role], message.additional_kwargs
+    calls = _calls(message) if role == "assistant" else ()
+    blocks: Iterable[Any] = message.blocks
+    if role == "assistant":
+        blocks = (block for block in blocks if not isinstance(block, ToolCallBlock))
+    return Message(
+        role,
+        content_of(part for block in blocks for part in _parts(block, role)),
+        tool_calls=calls,
+        # After return_direct an agent stamps the id on its answer too, where it means nothing.
+        tool_call_id=extras.get("tool_call_id") if role == "tool" else None,
+        name=extras.get("name"),
+    )
+
+
+def _parts(block: object, role: Role) -> Iterator[Part]:
+    match block:
+        case TextBlock():
+            yield TextPart(block.text)
+        case ImageBlock():
+            yield ImagePart(_image_url(block))
+        case DocumentBlock():
+            yield TextPart(_document_text(block))
+        case CitableBlock():
+            for inner in block.content:
+                yield from _parts(inner, role)
+        case CitationBlock():
+            yield from _parts(block.cited_content, role)
+        case ThinkingBlock() | CachePoint():
+            return
+        case _:
+            kind = getattr(block, "block_type", type(block).__name__)
+            raise UnsupportedError(
+                f"A content block of type {kind!r} can't be sent in a message of the {role}: the "
+                f"service takes text, and images from the user. Turn it into text first."
+            )
+
+
+def _image_url(block: ImageBlock) -> str:
+    if isinstance(block.image, IOBase):
+        # The framework encodes bytes only.
+        block.image.seek(0)
+        mimetype, image = block.image_mimetype, block.image.read()
+        block = ImageBlock(image=image, image_mimetype=mimetype)
+    if block.url and not block.image and not block.path:
+        return str(block.url)
+    if not block.image_mimetype:
+        raise UnsupportedError("An image of unknown kind: set the block's image_mimetype.")
+    try:
+        return block.inline_url()
+    except ValueError as error:
+        raise UnsupportedError(
+            f"A content block of type 'image' holds no image: {error}."
+        ) from None
+
+
+def _document_text(block: DocumentBlock) -> str:
+    mimetype = block.document_mimetype or "text/plain"
+    if (block.data or block.path) and (mimetype.startswith("text/") or "json" in mimetype):
+        try:
+            return str(block.resolve_document().read(), "utf-8")
+        except ValueError as error:
+            raise UnsupportedError(
+                f"A content block of type 'document' ({block.title}) holds no UTF-8 text: {error}."
+            ) from None
+    raise UnsupportedError(
+        f"A content block of type 'document' ({block.title}, {mimetype}) can't be sent: the "
+        f"service takes text. Give the document's text in a TextBlock."
+    )
+
+
+def _calls(message: ChatMessage) -> tuple[ToolCall, ...]:
+    """The calls of an assistant message, from its blocks, else from where they used to be."""
+    blocks = [block for block in message.blocks if isinstance(block, ToolCallBlock)]
+    if blocks:
+        return tuple(
+            _call(block.tool_call_id, block.tool_name, block.tool_kwargs) for block in blocks
+        )
+    return tuple(map(_legacy_call, message.additional_kwargs.get("tool_calls") or ()))
+
+
+def _legacy_call(call: Any) -> ToolCall:  # noqa: ANN401 -- dicts, or the classes of an SDK
+    call = call.model_dump() if isinstance(call, BaseModel) else call
+    function = call.get("function") if isinstance(call, dict) else None
+    if isinstance(function, dict) and function.get("name"):
+        return _call(call.get("id"), function["name"], function.get("arguments"))
+    raise UnsupportedError(
+        f"additional_kwargs['tool_calls'] holds a {type(call).__name__} that is no OpenAI tool "
+        f"call: give the call as a ToolCallBlock."
+    )
+
+
+def _call(call_id: str | None, name: str, arguments: Mapping[str, Any] | str | None) -> ToolCall:
+    if isinstance(arguments, str):
+        return ToolCall(call_id or "", name, arguments)
+    return call_of(call_id or "", name, arguments or {})
+
+
+def tool_spec(tool: BaseTool) -> dict[str, Any]:
+    """A tool in the OpenAI form, as events show it; the framework's own would rename it."""
+    metadata = tool.metadata
+    function = {
+        "name": metadata.get_name(),
+        "description": metadata.description,
+        "parameters": metadata.get_parameters_dict(),
+    }
+    return {"type": "function", "function": function}
+
+
+def to_tools(tools: Iterable[Any]) -> tuple[Tool, ...]:
+    """Tools from the framework's, or from the OpenAI form."""
+    return tuple(map(_tool, tools))
+
+
+def _tool(tool: Any) -> Tool:  # noqa: ANN401 -- a tool of the framework, or a dict
+    spec = tool_spec(tool) if isinstance(tool, BaseTool) else tool
+    function = spec.get("function") if isinstance(spec, dict) else None
+    if not isinstance(function, dict) or not function.get("name"):
+        raise UnsupportedError(
+            f"A {type(tool).__name__} can't be sent as a tool: the service calls functions. Give a "
+            f"tool of LlamaIndex, or the OpenAI form of a function."
+        )
+    known: dict[str, Any] = {"description": function.get("description") or ""}
+    known |= {word: function[word] for word in ("parameters", "strict") if function.get(word)}
+    return Tool(function["name"], **known)
+
+
+def to_tool_choice(choice: object) -> ToolChoice | None:
+    """The core's tool choice from a word, a tool's name or the OpenAI form."""
+    match choice:
+        case None:
+            return None
+        case "auto" | "none" | "required":
+            return ToolChoice(choice)
+        case str(name) | {"type": "function", "function": {"name": str(name)}}:
+            return ToolChoice("function", name)
+    raise UnsupportedError(
+        f"tool_choice={choice!r} has no form that this version sends; name a tool, or pass "
+        f'extra_body={{"tool_choice": …}}.'
+    )
+
+
+def from_completion(completion: Completion) -> ChatResponse:
+    """LlamaIndex's response of a whole answer."""
+    return ChatResponse(
+        message=_message(completion, completion.tool_calls),
+        raw=_raw(completion),
+        additional_kwargs=_reported(completion),
+    )
+
+
+def from_accumulated(received: Accumulator, delta: Delta) -> ChatResponse:
+    """LlamaIndex's response after one delta: all that was received, and what the delta added.
+
+    The last response repeats the whole answer beside what is reported once. Where a content filter
+    replaces the text, `delta` is the text that replaces it.
+    """
+    completion = received.completion()
+    if delta.final:
+        response = from_completion(completion)
+    else:
+        # Without the core's "{}" for arguments that are still to come.
+        response = ChatResponse(message=_message(completion, received.tool_calls))
+    response.delta = delta.text if completion.text else delta.refusal
+    if delta.reasoning:
+        response.additional_kwargs["thinking_delta"] = delta.reasoning
+    return response
+
+
+def to_completion_response(response: ChatResponse) -> CompletionResponse:
+    """The response of a completion, from that of a chat."""
+    return CompletionResponse(
+        text=response.message.content or "",
+        additional_kwargs=response.message.additional_kwargs | response.additional_kwargs,
+        raw=response.raw,
+        delta=response.delta,
+    )
+
+
+def to_selections(response: ChatResponse) -> list[ToolSelection]:
+    """The calls of a response, arguments parsed: those of an unfinished stream as far as they go.
+
+    Arguments that are no JSON object in the end make the tool fail, and the model read why.
+    """
+    extras = response.additional_kwargs
+    parse = _arguments if "finish_reason" in extras else _arguments_so_far
+    cut = extras.get("finish_reason") in CUT_SHORT
+    return [
+        ToolSelection(tool_id=call.id, tool_name=call.name, tool_kwargs=parse(call, cut=cut))
+        for call in _calls(response.message)
+    ]
+
+
+def _arguments(call: ToolCall, *, cut: bool) -> dict[str, Any]:
+    arguments = call.parsed_arguments
+    if arguments is not None:
+        return arguments
+    if not call.arguments.strip() and not cut:
+        return {}
+    # Two words: the framework hands the value of a single one over as if it were the argument.
+    return {"INVALID_JSON": call.arguments, "error": "the arguments are no JSON object"}
+
+
+def _arguments_so_far(call: ToolCall, *, cut: bool) -> dict[str, Any]:
+    arguments = call.parsed_arguments
+    return decode_beginning(call.arguments) if arguments is None else arguments
+
+
+def _message(completion: Completion, calls: Sequence[ToolCall]) -> ChatMessage:
+    blocks: list[Any] = [TextBlock(text=completion.text or completion.refusal)]
+    if completion.reasoning:
+        blocks.insert(0, ThinkingBlock(content=completion.reasoning))
+    blocks += [
+        ToolCallBlock(tool_call_id=call.id, tool_name=call.name, tool_kwargs=call.arguments)
+        for call in calls
+    ]
+    # Streamed structured output looks for calls here only. They cost memory tokens, so that an
+    # answer without calls must not have the key.
+    extras = {"tool_calls": [_openai_call(call) for call in calls]} if calls else {}
+    return ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks, additional_kwargs=extras)
+
+
+def _openai_call(call: ToolCall) -> dict[str, Any]:
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"id": call.id, "type": "function", "function": function}
+
+
+def _raw(completion: Completion) -> dict[str, Any]:
+    """What the service reported. Without usage, its key is missing: zeros would count as none."""
+    raw: dict[str, Any] = {
+        "id": completion.id,
+        "model": completion.model,
+        "finish_reason": completion.finish_reason,
+        "system_fingerprint": completion.system_fingerprint,
+        "request_id": completion.request_id,
+    }
+    if completion.usage:
+        usage: dict[str, Any] = dict(_tokens(completion.usage))
+        if completion.usage.reasoning_tokens is not None:
+            details = {"reasoning_tokens": completion.usage.reasoning_tokens}
+            usage["completion_tokens_details"] = details
+        if completion.usage.cached_tokens is not None:
+            usage["prompt_tokens_details"] = {"cached_tokens": completion.usage.cached_tokens}
+        raw["usage"] = usage
+    return {word: value for word, value in raw.items() if value is not None}
+
+
+def _reported(completion: Completion) -> dict[str, Any]:
+    extras: dict[str, Any] = {"finish_reason": completion.finish_reason}
+    if completion.usage:
+        extras |= _tokens(completion.usage)
+    if completion.refusal:
+        extras["refusal"] = completion.refusal
+    if completion.trimmed_tool_calls:
+        calls = completion.trimmed_tool_calls
+        extras["trimmed_tool_calls"] = [_openai_call(call) for call in calls]
+    return extras
+
+
+def _tokens(usage: Usage) -> dict[str, int]:
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.total_tokens,
+    }

@@ -1,0 +1,108 @@
+import asyncio
+
+import pytest
+from llama_index.core.ingestion import IngestionPipeline
+from llama_index.core.schema import TextNode
+from llama_index.core.storage.kvstore import SimpleKVStore
+
+from llamaindex_yandex_compat import YandexEmbedding
+from yandex_compat import AuthenticationError, InvalidRequestError
+
+PATH = "/v1/embeddings"
+TEXTS = [f"text {number}" for number in range(23)]
+
+
+def test_documents_and_queries_go_to_their_models(embedding, bodies):
+    document = embedding.get_text_embedding("same")
+    query = embedding.get_query_embedding("same")
+    assert len(document) == len(query) == 256
+    assert document != query
+    assert bodies(PATH) == [
+        {
+            "model": f"emb://test-folder/text-search-{kind}/latest",
+            "input": ["same"],
+            "encoding_format": "float",
+        }
+        for kind in ("doc", "query")
+    ]
+
+
+async def test_async_methods_give_the_same_vectors(embedding):
+    assert await embedding.aget_text_embedding("a") == embedding.get_text_embedding("a")
+    assert await embedding.aget_query_embedding("a") == embedding.get_query_embedding("a")
+
+
+async def test_batches_keep_the_order_one_text_a_request(embedding, bodies):
+    expected = [embedding.get_text_embedding(text) for text in TEXTS]
+    assert embedding.get_text_embedding_batch(TEXTS) == expected
+    assert await embedding.aget_text_embedding_batch(TEXTS) == expected
+    sent = [body["input"] for body in bodies(PATH)]
+    assert sent[: 2 * len(TEXTS)] == [[text] for text in TEXTS] * 2
+    assert sorted(sent[2 * len(TEXTS) :]) == sorted([text] for text in TEXTS)
+
+
+async def test_nothing_to_embed_is_no_request(embedding, emulator):
+    assert embedding.get_text_embedding_batch([]) == []
+    assert await embedding.aget_text_embedding_batch([]) == []
+    assert emulator.requests == []
+
+
+async def test_the_async_methods_leave_the_loop_free(embedding, emulator):
+    emulator.script({"path": PATH, "status": 200, "gate": True, "body": {}})
+    task = asyncio.create_task(embedding.aget_text_embedding_batch(["a"]))
+    while not emulator.requests:
+        await asyncio.sleep(0.005)
+    emulator.release()
+    with pytest.raises(Exception, match="embedding"):
+        await task
+
+
+def test_one_event_loop_after_another(embedding):
+    first = asyncio.run(embedding.aget_text_embedding("a"))
+    assert asyncio.run(embedding.aget_text_embedding("a")) == first
+
+
+async def test_the_cache_does_not_mix_documents_and_queries(words, bodies):  # T6
+    embedding = YandexEmbedding(**words, embeddings_cache=SimpleKVStore())
+    plain = YandexEmbedding(**words)
+    document = embedding.get_text_embedding("same")
+    assert embedding.get_query_embedding("same") == plain.get_query_embedding("same") != document
+    assert await embedding.aget_query_embedding("same") == plain.get_query_embedding("same")
+    assert embedding.get_text_embedding("same") == document
+    assert await embedding.aget_text_embedding_batch(["same"]) == [document]
+    models = [body["model"].split("/")[3] for body in bodies(PATH)]
+    assert models.count("text-search-doc") == 1
+
+
+def test_queries_emit_one_pair_of_events(words, events):
+    for cache in (None, SimpleKVStore()):
+        events.seen.clear()
+        YandexEmbedding(**words, embeddings_cache=cache).get_query_embedding("Hi")
+        assert events.counts["EmbeddingStartEvent"] == events.counts["EmbeddingEndEvent"] == 1
+        assert events.seen[0].model_dict["query_model"] == "text-search-query"
+        assert "test-key" not in str(events.seen[0].model_dump())
+
+
+async def test_errors_pass_unchanged(words, embedding):
+    wrong = YandexEmbedding(**{**words, "api_key": "wrong"}, max_retries=0)
+    for ask in (wrong.get_text_embedding, wrong.get_query_embedding):
+        with pytest.raises(AuthenticationError):
+            ask("Hi")
+    with pytest.raises(AuthenticationError):
+        await wrong.aget_text_embedding_batch(TEXTS)
+    with pytest.raises(InvalidRequestError):
+        embedding.get_text_embedding("")
+
+
+def test_an_ingestion_pipeline_tells_models_apart(words, bodies):
+    pipeline = IngestionPipeline(transformations=[YandexEmbedding(**words)])
+
+    def vector():
+        [node] = pipeline.run(nodes=[TextNode(text="one", id_="1")])
+        return node.embedding
+
+    first = vector()
+    assert vector() == first
+    assert len(bodies(PATH)) == 1
+    pipeline.transformations = [YandexEmbedding(**words, model="text-search-query")]
+    assert vector() != first

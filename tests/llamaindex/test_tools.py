@@ -1,0 +1,471 @@
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from llama_index.core.agent.workflow import (
+    AgentStream,
+    AgentWorkflow,
+    FunctionAgent,
+    ReActAgent,
+    ToolCallResult,
+)
+from llama_index.core.base.llms.types import ChatResponse, TextBlock, ToolCallBlock
+from llama_index.core.llms import ChatMessage
+from llama_index.core.memory import ChatMemoryBuffer
+from llama_index.core.program.function_program import FunctionCallingProgram
+from llama_index.core.tools import FunctionTool
+from llama_index.core.tools.calling import acall_tool_with_selection
+from pydantic import BaseModel
+
+from llamaindex_yandex_compat import YandexLLM
+from yandex_compat import AuthenticationError, ConfigurationError, UnsupportedError
+
+FORMS = ("chat", "achat", "stream_chat", "astream_chat")
+TWO = [
+    {"name": "multiply", "arguments": {"a": 2, "b": 3}},
+    {"name": "multiply", "arguments": {"a": 4, "b": 5}},
+]
+
+
+async def ask_with_tools(llm, form, tools, **words):
+    return await responses_of(
+        getattr(llm, f"{form}_with_tools")(tools, user_msg="Count", **words), form
+    )
+
+
+async def responses_of(answer, form):
+    if form.startswith("a"):
+        answer = await answer
+    if form.startswith("astream"):
+        return [response async for response in answer]
+    return list(answer) if form.startswith("stream") else [answer]
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_tool_goes_out_and_its_call_comes_back(llm, form, calculator, emulator, bodies):
+    emulator.script({"tool_calls": TWO[:1]})
+    history = [ChatMessage(role="system", content="Count well")]
+    last = (await ask_with_tools(llm, form, [calculator], chat_history=history))[-1]
+    [body] = bodies()
+    [tool] = body["tools"]
+    assert tool["function"]["name"] == "multiply"
+    assert "Multiply two whole numbers" in tool["function"]["description"]
+    assert set(tool["function"]["parameters"]["properties"]) == {"a", "b"}
+    assert body["tool_choice"] == "auto"
+    assert body["parallel_tool_calls"] is False
+    assert [message["role"] for message in body["messages"]] == ["system", "user"]
+    assert len(history) == 1
+
+    [selection] = llm.get_tool_calls_from_response(last)
+    assert (selection.tool_name, selection.tool_kwargs) == ("multiply", {"a": 2, "b": 3})
+    assert selection.tool_id != "multiply"
+    [block] = [block for block in last.message.blocks if isinstance(block, ToolCallBlock)]
+    assert block.tool_call_id == selection.tool_id
+    # T3: streamed structured output looks here.
+    [legacy] = last.message.additional_kwargs["tool_calls"]
+    assert type(legacy) is dict
+    assert legacy["id"] == selection.tool_id
+    assert last.additional_kwargs["finish_reason"] == "tool_calls"
+    assert len([block for block in last.message.blocks if isinstance(block, TextBlock)]) == 1
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_the_last_response_repeats_everything(llm, form, calculator, emulator):  # T2
+    emulator.script({"text": "Let me see", "tool_calls": TWO})
+    responses = await ask_with_tools(llm, form, [calculator], allow_parallel_tool_calls=True)
+    last = responses[-1]
+    assert last.message.content == "Let me see"
+    selections = llm.get_tool_calls_from_response(last)
+    assert [s.tool_kwargs for s in selections] == [{"a": 2, "b": 3}, {"a": 4, "b": 5}]
+    ids = [selection.tool_id for selection in selections]
+    assert len(set(ids)) == 2
+    for response in responses:
+        seen = llm.get_tool_calls_from_response(response, error_on_no_tool_call=False)
+        assert [selection.tool_id for selection in seen] == ids[: len(seen)]
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_one_call_where_parallel_calls_are_off(yandexgpt, form, calculator, emulator):
+    emulator.script({"tool_calls": TWO})  # WIRE A9: yandexgpt ignores the word
+    for response in await ask_with_tools(yandexgpt, form, [calculator]):
+        calls = yandexgpt.get_tool_calls_from_response(response, error_on_no_tool_call=False)
+        assert len(calls) <= 1
+    assert calls[0].tool_kwargs == {"a": 2, "b": 3}
+    [trimmed] = response.additional_kwargs["trimmed_tool_calls"]
+    assert trimmed["function"]["arguments"] == '{"a":4,"b":5}'
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_trimmed_calls_are_told_once_and_never_given_out(llm, form, calculator, emulator):
+    three = [*TWO, {"name": "multiply", "arguments": {"a": 6, "b": 7}}]
+    emulator.script({"tool_calls": three})
+    *before, last = await ask_with_tools(llm, form, [calculator])
+    assert not [
+        response for response in before if "trimmed_tool_calls" in response.additional_kwargs
+    ]
+    for response in (*before, last):
+        blocks = [each for each in response.message.blocks if isinstance(each, ToolCallBlock)]
+        assert len(blocks) <= 1
+        assert len(response.message.additional_kwargs.get("tool_calls", ())) <= 1
+    trimmed = last.additional_kwargs["trimmed_tool_calls"]
+    assert [call["function"]["arguments"] for call in trimmed] == [
+        '{"a":4,"b":5}',
+        '{"a":6,"b":7}',
+    ]
+    [kept] = llm.get_tool_calls_from_response(last)
+    assert len({kept.tool_id, *(call["id"] for call in trimmed)}) == 3
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_nothing_is_trimmed_where_parallel_calls_are_on(llm, form, calculator, emulator):
+    emulator.script({"tool_calls": TWO})
+    responses = await ask_with_tools(llm, form, [calculator], allow_parallel_tool_calls=True)
+    assert "trimmed_tool_calls" not in responses[-1].additional_kwargs
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [("", "length"), ('{"a": 2, "b', "length"), ('{"a": 2, "b', "tool_calls")],
+)
+async def test_a_cut_call_never_reads_as_a_whole_one(
+    llm, form, calculator, emulator, arguments, reason
+):
+    call = {"name": "multiply", "arguments": arguments}
+    emulator.script({"tool_calls": [call], "finish_reason": reason})
+    last = (await ask_with_tools(llm, form, [calculator]))[-1]
+    [selection] = llm.get_tool_calls_from_response(last)
+    assert selection.tool_kwargs["INVALID_JSON"] == arguments
+    assert len(selection.tool_kwargs) == 2
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_arguments_without_a_json_form_are_refused_unsent(llm, form, emulator):
+    call = ToolCallBlock(tool_call_id="1", tool_name="f", tool_kwargs={"a": object()})
+    history = [ChatMessage("?"), ChatMessage(role="assistant", blocks=[call])]
+    with pytest.raises(ConfigurationError, match=r"'f'.*JSON"):
+        await responses_of(getattr(llm, form)(history), form)
+    assert emulator.requests == []
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({}, "auto"),
+        ({"tool_required": True}, "required"),
+        ({"tool_choice": None}, "auto"),
+        ({"tool_choice": "none"}, "none"),
+        ({"tool_choice": "multiply"}, {"type": "function", "function": {"name": "multiply"}}),
+        (
+            {"tool_choice": {"type": "function", "function": {"name": "multiply"}}},
+            {"type": "function", "function": {"name": "multiply"}},
+        ),
+        ({"tool_choice": "multiply", "tool_required": True}, None),
+    ],
+)
+def test_tool_choice(qwen, calculator, bodies, emulator, given, sent):
+    emulator.script({"tool_calls": TWO[:1]})
+    qwen.chat_with_tools([calculator], user_msg="Count", **given)
+    expected = sent or {"type": "function", "function": {"name": "multiply"}}
+    assert bodies()[-1]["tool_choice"] == expected
+
+
+def test_wrong_tool_choices_are_refused(qwen, calculator, emulator):
+    with pytest.raises(ConfigurationError, match="divide"):
+        qwen.chat_with_tools([calculator], user_msg="Count", tool_choice="divide")
+    with pytest.raises(UnsupportedError, match="tool_choice"):
+        qwen.chat_with_tools([calculator], user_msg="Count", tool_choice={"type": "custom"})
+    assert emulator.requests == []
+
+
+def test_without_tools_nothing_is_said_of_them(llm, bodies):
+    llm.chat_with_tools([], user_msg="Hi", tool_required=True, allow_parallel_tool_calls=True)
+    assert set(bodies()[-1]) == {"model", "messages"}
+
+
+def test_tools_may_be_given_to_chat_in_the_openai_form(qwen, bodies):
+    parameters = {"type": "object", "properties": {}}
+    tool = {"type": "function", "function": {"name": "now", "parameters": parameters}}
+    qwen.chat([ChatMessage("Hi")], tools=[tool])
+    assert bodies()[-1]["tools"] == [tool]
+    with pytest.raises(UnsupportedError, match="tool"):
+        qwen.chat([ChatMessage("Hi")], tools=[{"type": "custom", "custom": {"name": "x"}}])
+
+
+def test_a_long_description_is_sent_whole(qwen, bodies):
+    tool = FunctionTool.from_defaults(lambda: 1, name="now", description="x" * 3000)
+    qwen.chat_with_tools([tool], user_msg="Hi")
+    assert bodies()[-1]["tools"][0]["function"]["description"] == "x" * 3000
+
+
+def test_no_calls_raise_only_where_that_is_an_error(llm):
+    response = llm.chat([ChatMessage("Hi")])
+    assert llm.get_tool_calls_from_response(response, error_on_no_tool_call=False) == []
+    assert "tool_calls" not in response.message.additional_kwargs
+    with pytest.raises(ValueError, match="no tool call"):
+        llm.get_tool_calls_from_response(response)
+
+
+def test_arguments_of_an_unfinished_stream_come_as_far_as_they_go(qwen):
+    def selected(arguments, **extras):
+        block = ToolCallBlock(tool_call_id="1", tool_name="f", tool_kwargs=arguments)
+        message = ChatMessage(role="assistant", blocks=[block])
+        response = ChatResponse(message=message, additional_kwargs=extras)
+        return qwen.get_tool_calls_from_response(response)[0].tool_kwargs
+
+    assert selected("") == {}
+    assert selected('{"город": "Ом') == {"город": "Ом"}
+    assert selected('{"a": 1, "b') == {"a": 1}
+    assert selected('{"a": {"b": [1, 2') == {"a": {"b": [1, 2]}}
+    assert selected('{"a": 1}') == selected({"a": 1}) == {"a": 1}
+    assert selected("[1, 2]") == {}
+    # Once the answer has ended, half a call is no call of the half.
+    assert selected('{"a": 1, "b', finish_reason="length")["INVALID_JSON"] == '{"a": 1, "b'
+    assert selected("", finish_reason="tool_calls") == {}
+
+
+def test_reading_partial_arguments_is_cheap(qwen):
+    arguments = '{"text": "' + "слово " * 4000 + '"}'
+    started = time.perf_counter()
+    for end in range(0, len(arguments), 16):
+        block = ToolCallBlock(tool_call_id="1", tool_name="f", tool_kwargs=arguments[:end])
+        response = ChatResponse(message=ChatMessage(role="assistant", blocks=[block]))
+        qwen.get_tool_calls_from_response(response)
+    assert time.perf_counter() - started < 1.0
+
+
+@pytest.mark.parametrize("optional", [True, False])
+async def test_cut_arguments_fail_the_call_and_are_never_repaired(qwen, emulator, optional):
+    ran: list[Any] = []
+
+    def weather(city: str = "everywhere") -> str:
+        """Tell the weather."""
+        ran.append(city)
+        return "sunny"
+
+    def forecast(city: str) -> str:
+        """Tell the weather."""
+        ran.append(city)
+        return "sunny"
+
+    tool = FunctionTool.from_defaults(weather if optional else forecast, name="weather")
+    emulator.script(
+        {"tool_calls": [{"name": "weather", "arguments": '{"city": "Mos'}]}, {"text": "Sorry"}
+    )
+    response = await qwen.achat_with_tools([tool], user_msg="Weather?")
+    selection = qwen.get_tool_calls_from_response(response)[0]
+    output = await acall_tool_with_selection(selection, [tool])
+    assert output.is_error
+    assert "INVALID_JSON" in output.content
+    assert ran == []
+
+
+def test_predict_and_call_with_two_calls_takes_the_first(yandexgpt, calculator, emulator):
+    emulator.script({"tool_calls": TWO})
+    assert yandexgpt.predict_and_call([calculator], user_msg="Count").response == "6"
+    emulator.script({"tool_calls": TWO})
+    words = {"user_msg": "Count", "allow_parallel_tool_calls": True}
+    both = yandexgpt.predict_and_call([calculator], **words)
+    assert both.response == "6\n\n20"
+
+
+class Person(BaseModel):
+    name: str
+    age: int
+
+
+PERSON = {"name": "Person", "arguments": {"name": "Анна", "age": 30}}
+
+
+def test_structured_prediction_by_function_calling(llm, emulator, bodies):
+    program = FunctionCallingProgram.from_defaults(Person, "Invent {who}", llm=llm)
+    emulator.script({"tool_calls": [PERSON]})
+    assert program(who="someone") == Person(name="Анна", age=30)
+    body = bodies()[-1]
+    assert body["tool_choice"] == "required"
+    assert body["parallel_tool_calls"] is False
+
+
+async def test_async_structured_prediction_by_function_calling(llm, emulator):
+    program = FunctionCallingProgram.from_defaults(Person, "Invent {who}", llm=llm)
+    emulator.script({"tool_calls": [PERSON]})
+    assert await program.acall(who="someone") == Person(name="Анна", age=30)
+
+
+async def test_streamed_structured_prediction(llm, emulator):  # T3
+    program = FunctionCallingProgram.from_defaults(Person, "Invent {who}", llm=llm)
+    emulator.script({"tool_calls": [PERSON]}, {"tool_calls": [PERSON]})
+    assert list(program.stream_call(who="someone"))[-1] == Person(name="Анна", age=30)
+    streamed = [person async for person in await program.astream_call(who="someone")]
+    assert streamed[-1] == Person(name="Анна", age=30)
+
+
+def weather_tool(runs: list[str]) -> FunctionTool:
+    async def weather(city: str) -> str:
+        """Tell the weather of a city."""
+        await asyncio.sleep(0.2 if city == "Slow" else 0)
+        runs.append(city)
+        return f"{city} is fine"
+
+    return FunctionTool.from_defaults(async_fn=weather)
+
+
+def cities(*names):
+    return [{"name": "weather", "arguments": {"city": name}} for name in names]
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_an_agent_gets_each_result_to_its_call(llm, emulator, bodies, streaming):  # T1
+    runs: list[str] = []
+    agent = FunctionAgent(
+        llm=llm, tools=[weather_tool(runs)], streaming=streaming, system_prompt="Help"
+    )
+    emulator.script(
+        {"tool_calls": cities("Slow", "Fast")},
+        {"tool_calls": cities("Slow")},
+        {"text": "All is fine."},
+    )
+    handler = agent.run("Weather?")
+    events = [event async for event in handler.stream_events()]
+    output = await handler
+
+    assert str(output) == "All is fine."
+    assert runs == ["Fast", "Slow", "Slow"]
+    results = [event for event in events if isinstance(event, ToolCallResult)]
+    assert len({event.tool_id for event in results}) == 3
+    assert all(e.tool_output.content == f"{e.tool_kwargs['city']} is fine" for e in results)
+    if streaming:
+        deltas = [event.delta for event in events if isinstance(event, AgentStream)]
+        assert "".join(deltas) == "All is fine."
+
+    first, second, third = bodies()
+    assert first["parallel_tool_calls"] is True
+    assert first["tool_choice"] == "auto"
+    assert _rounds(third["messages"]) == [
+        ("Slow", "Slow is fine"),
+        ("Fast", "Fast is fine"),
+        ("Slow", "Slow is fine"),
+    ]
+    assert second["messages"] == third["messages"][: len(second["messages"])]
+    for message in third["messages"]:
+        names = [call["function"]["name"] for call in message.get("tool_calls", ())]
+        ids = [call["id"] for call in message.get("tool_calls", ())]
+        assert len(set(ids)) == len(ids)
+        if llm.model == "yandexgpt":  # WIRE A2
+            assert ids == names
+            assert len(ids) <= 1
+
+
+def _rounds(messages):
+    """Each call's city with the result that the server matches to it."""
+    found, waiting = [], {}
+    for message in messages:
+        for call in message.get("tool_calls", ()):
+            waiting[call["id"]] = call["function"]["arguments"]
+        if message["role"] == "tool":
+            found.append((waiting.pop(message["tool_call_id"]), message["content"]))
+    assert not waiting
+    return [(arguments.split('"')[3], content) for arguments, content in found]
+
+
+async def test_an_agents_first_tool_choice_is_a_name(llm, emulator, bodies):
+    tools = [weather_tool([])]
+    agent = FunctionAgent(llm=llm, tools=tools, initial_tool_choice="weather")
+    emulator.script({"tool_calls": cities("Omsk")}, {"text": "Fine."})
+    assert str(await agent.run("Weather?")) == "Fine."
+    choices = [body["tool_choice"] for body in bodies()]
+    assert choices == [{"type": "function", "function": {"name": "weather"}}, "auto"]
+
+
+async def test_an_agent_without_tools_just_answers(llm, bodies):
+    assert str(await FunctionAgent(llm=llm, tools=[]).run("Hi")) == "You said: Hi"
+    assert "tools" not in bodies()[-1]
+
+
+async def test_a_handoff_keeps_the_history_readable(llm, emulator, bodies):
+    runs: list[str] = []
+    one = FunctionAgent(
+        name="one", description="Asks", llm=llm, tools=[weather_tool(runs)], can_handoff_to=["two"]
+    )
+    two = FunctionAgent(name="two", description="Answers", llm=llm, tools=[], can_handoff_to=[])
+    workflow = AgentWorkflow(agents=[one, two], root_agent="one")
+    emulator.script(
+        {"tool_calls": cities("Omsk")},
+        {"tool_calls": [{"name": "handoff", "arguments": {"to_agent": "two", "reason": "done"}}]},
+        {"text": "Here I am."},
+    )
+    assert str(await workflow.run("Weather?")) == "Here I am."
+    assert "tools" not in bodies()[-1]
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_a_react_agent(llm, emulator, bodies, streaming):
+    runs: list[str] = []
+    agent = ReActAgent(llm=llm, tools=[weather_tool(runs)], streaming=streaming)
+    emulator.script(
+        {"text": 'Thought: I need it.\nAction: weather\nAction Input: {"city": "Omsk"}'},
+        {"text": ""},
+        {"text": "Thought: I can answer.\nAnswer: It is fine."},
+    )
+    assert str(await agent.run("Weather?")) == "It is fine."
+    assert runs == ["Omsk"]
+    assert all("tools" not in body and "stop" not in body for body in bodies())
+
+
+async def test_an_agent_that_stops_early_still_answers(llm, emulator, bodies):  # T5
+    agent = FunctionAgent(
+        llm=llm, tools=[weather_tool([])], early_stopping_method="generate", system_prompt="Help"
+    )
+    emulator.script({"tool_calls": cities("Omsk")}, {"tool_calls": cities("Omsk")}, {"text": "So."})
+    assert str(await agent.run("Weather?", max_iterations=2)) == "So."
+    assert "tools" not in bodies()[-1]
+
+
+async def test_an_agent_with_an_output_class(llm, emulator):
+    agent = FunctionAgent(llm=llm, tools=[weather_tool([])], output_cls=Person)
+    emulator.script({"text": "Анна is 30."}, {"tool_calls": [PERSON]})
+    output = await agent.run("Who?")
+    assert output.get_pydantic_model(Person) == Person(name="Анна", age=30)
+
+
+async def test_a_tool_whose_result_is_the_answer(llm, emulator):  # T5
+    def now() -> str:
+        """Tell the time."""
+        return "noon"
+
+    memory = ChatMemoryBuffer.from_defaults(token_limit=4000)
+    tool = FunctionTool.from_defaults(now, return_direct=True)
+    agent = FunctionAgent(llm=llm, tools=[tool])
+    emulator.script({"tool_calls": [{"name": "now"}, {"name": "now"}]}, {"text": "Bye."})
+    assert str(await agent.run("Time?", memory=memory)) == "noon"
+    assert str(await agent.run("Thanks", memory=memory)) == "Bye."
+
+
+async def test_an_agent_raises_our_errors_unchanged(words, calculator):
+    llm = YandexLLM(**{**words, "api_key": "wrong-key"}, max_retries=0)
+    with pytest.raises(AuthenticationError):
+        await FunctionAgent(llm=llm, tools=[calculator]).run("Hi")
+
+
+async def test_cancelling_an_agent_closes_the_socket(llm, emulator, calculator):
+    emulator.script({"text": "one two three four five six", "delay": 0.5})
+    handler = FunctionAgent(llm=llm, tools=[calculator]).run("Hi")
+    async for event in handler.stream_events():
+        if isinstance(event, AgentStream):
+            break
+    await handler.cancel_run()
+    until = time.monotonic() + 3
+    while not emulator.requests[-1]["closed_early"] and time.monotonic() < until:
+        await asyncio.sleep(0.02)
+    assert emulator.requests[-1]["closed_early"]
+
+
+async def test_the_memory_of_an_agent_can_be_sent_again(llm, emulator):
+    agent = FunctionAgent(llm=llm, tools=[weather_tool([])])
+    memory = ChatMemoryBuffer.from_defaults(token_limit=4000)
+    emulator.script({"tool_calls": cities("Slow", "Fast")}, {"text": "Fine."}, {"text": "Bye."})
+    await agent.run("Weather?", memory=memory)
+    assert str(await agent.run("Thanks", memory=memory)) == "Bye."
+    kept = [ChatMessage.model_validate_json(said.model_dump_json()) for said in memory.get_all()]
+    assert llm.chat([*kept, ChatMessage("Hi")]).message.content
