@@ -1,0 +1,490 @@
+"""One suite of behaviour for both frameworks: blocking and streamed, sync and async, both families.
+
+Each way of asking is a function from a conversation to an Answer; whatever way is taken, the same
+question must give the same text, tool calls and usage, and send the same body.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.tools import tool
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    MessageRole,
+    TextBlock,
+    ThinkingBlock,
+    ToolCallBlock,
+)
+from llama_index.core.tools import FunctionTool
+
+from langchain_yandex_compat import ChatYandex
+from llamaindex_yandex_compat import YandexLLM
+from yandex_compat import (
+    AuthenticationError,
+    ConfigurationError,
+    RateLimitError,
+    StreamInterrupted,
+    ToolChoiceIgnored,
+    UnsupportedError,
+)
+
+YANDEX, OPEN = "yandexgpt", "qwen3-235b-a22b-fp8"
+USAGE = {"prompt_tokens": 9, "completion_tokens": 12, "total_tokens": 21}
+
+
+@dataclass(frozen=True)
+class Call:
+    name: str
+    arguments: dict[str, Any]
+    id: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The question; or an answer with its calls, and their results in the order they came."""
+
+    text: str = ""
+    calls: tuple[Call, ...] = ()
+    results: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    text: str
+    reasoning: str
+    calls: tuple[Call, ...]
+    usage: tuple[int, int, int] | None
+    finish_reason: str | None
+
+
+def weather(city: str) -> str:
+    """Tell the weather of a city."""
+    raise AssertionError("no test runs it")
+
+
+# LangChain
+
+
+def _langchain_messages(turns: list[Turn]) -> list[Any]:
+    messages: list[Any] = []
+    for turn in turns:
+        if not turn.calls:
+            messages.append(HumanMessage(turn.text))
+            continue
+        calls = [{"name": c.name, "args": c.arguments, "id": c.id} for c in turn.calls]
+        messages.append(AIMessage(turn.text, tool_calls=calls))
+        messages += [ToolMessage(text, tool_call_id=call_id) for call_id, text in turn.results]
+    return messages
+
+
+def _langchain_model(url: str, words: dict[str, Any]) -> Any:
+    words = dict(words)
+    tools, choice = words.pop("tools", ()), words.pop("tool_choice", None)
+    parallel = words.pop("parallel_tool_calls", None)
+    model = ChatYandex(base_url=url, api_key="test-key", folder_id="test-folder", **words)
+    if not tools:
+        return model
+    bound = [tool(each) for each in tools]
+    return model.bind_tools(bound, tool_choice=choice, parallel_tool_calls=parallel)
+
+
+def _langchain_answer(message: Any) -> Answer:
+    usage = message.usage_metadata
+    return Answer(
+        text=message.content,
+        reasoning=message.additional_kwargs.get("reasoning_content", ""),
+        calls=tuple(Call(c["name"], c["args"], c["id"]) for c in message.tool_calls),
+        usage=usage and (usage["input_tokens"], usage["output_tokens"], usage["total_tokens"]),
+        finish_reason=message.response_metadata.get("finish_reason"),
+    )
+
+
+def langchain_invoke(url: str, turns: list[Turn], words: dict[str, Any]) -> Answer:
+    return _langchain_answer(_langchain_model(url, words).invoke(_langchain_messages(turns)))
+
+
+def langchain_ainvoke(url: str, turns: list[Turn], words: dict[str, Any]) -> Answer:
+    model = _langchain_model(url, words)
+    return _langchain_answer(asyncio.run(model.ainvoke(_langchain_messages(turns))))
+
+
+def langchain_stream(url: str, turns: list[Turn], words: dict[str, Any]) -> Answer:
+    chunks = list(_langchain_model(url, words).stream(_langchain_messages(turns)))
+    return _langchain_answer(reduce(add, chunks))
+
+
+def langchain_astream(url: str, turns: list[Turn], words: dict[str, Any]) -> Answer:
+    model = _langchain_model(url, words)
+
+    async def collect() -> list[Any]:
+        return [chunk async for chunk in model.astream(_langchain_messages(turns))]
+
+    return _langchain_answer(reduce(add, asyncio.run(collect())))
+
+
+# LlamaIndex
+
+
+def _llamaindex_messages(turns: list[Turn]) -> list[ChatMessage]:
+    messages: list[ChatMessage] = []
+    for turn in turns:
+        if not turn.calls:
+            messages.append(ChatMessage(role=MessageRole.USER, content=turn.text))
+            continue
+        blocks: list[Any] = [TextBlock(text=turn.text)] if turn.text else []
+        blocks += [
+            ToolCallBlock(tool_call_id=c.id, tool_name=c.name, tool_kwargs=c.arguments)
+            for c in turn.calls
+        ]
+        messages.append(ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks))
+        messages += [
+            ChatMessage(role="tool", content=text, additional_kwargs={"tool_call_id": call_id})
+            for call_id, text in turn.results
+        ]
+    return messages
+
+
+def _llamaindex_model(url: str, words: dict[str, Any]) -> tuple[YandexLLM, dict[str, Any]]:
+    words = dict(words)
+    tools = [FunctionTool.from_defaults(each) for each in words.pop("tools", ())]
+    required = words.pop("tool_choice", None) == "required"
+    parallel = words.pop("parallel_tool_calls", True)
+    model = YandexLLM(base_url=url, api_key="test-key", folder_id="test-folder", **words)
+    if not tools:
+        return model, {}
+    prepared = model._prepare_chat_with_tools(
+        tools, chat_history=[], allow_parallel_tool_calls=parallel, tool_required=required
+    )
+    prepared.pop("messages")
+    return model, prepared
+
+
+def _llamaindex_answer(model: YandexLLM, response: Any) -> Answer:
+    selections = model.get_tool_calls_from_response(response, error_on_no_tool_call=False)
+    usage = response.raw.get("usage")
+    thoughts = [b.content for b in response.message.blocks if isinstance(b, ThinkingBlock)]
+    return Answer(
+        text=response.message.content or "",
+        reasoning="".join(thoughts),
+        calls=tuple(Call(s.tool_name, s.tool_kwargs, s.tool_id) for s in selections),
+        usage=usage and tuple(usage[word] for word in USAGE),
+        finish_reason=response.additional_kwargs.get("finish_reason"),
+    )
+
+
+def llamaindex_chat(url: str, turns: list[Turn], words: dict[str, Any]) -> Answer:
+    model, more = _llamaindex_model(url, words)
+    return _llamaindex_answer(model, model.chat(_llamaindex_messages(turns), **more))
+
+
+def llamaindex_achat(url: str, turns: list[Turn], words: dict[str, Any]) -> Answer:
+    model, more = _llamaindex_model(url, words)
+    return _llamaindex_answer(model, asyncio.run(model.achat(_llamaindex_messages(turns), **more)))
+
+
+def llamaindex_stream_chat(url: str, turns: list[Turn], words: dict[str, Any]) -> Answer:
+    model, more = _llamaindex_model(url, words)
+    return _last(model, list(model.stream_chat(_llamaindex_messages(turns), **more)))
+
+
+def llamaindex_astream_chat(url: str, turns: list[Turn], words: dict[str, Any]) -> Answer:
+    model, more = _llamaindex_model(url, words)
+
+    async def collect() -> list[Any]:
+        stream = await model.astream_chat(_llamaindex_messages(turns), **more)
+        return [response async for response in stream]
+
+    return _last(model, asyncio.run(collect()))
+
+
+def _last(model: YandexLLM, responses: list[Any]) -> Answer:
+    answer = _llamaindex_answer(model, responses[-1])
+    assert "".join(response.delta or "" for response in responses) == answer.text
+    return answer
+
+
+Ask = Callable[[str, list[Turn], dict[str, Any]], Answer]
+BLOCKING = [langchain_invoke, langchain_ainvoke, llamaindex_chat, llamaindex_achat]
+STREAMED = [
+    langchain_stream, langchain_astream, llamaindex_stream_chat, llamaindex_astream_chat,
+]  # fmt: skip
+
+every_way = pytest.mark.parametrize("ask", [*BLOCKING, *STREAMED], ids=lambda f: f.__name__)
+every_stream = pytest.mark.parametrize("ask", STREAMED, ids=lambda f: f.__name__)
+both_families = pytest.mark.parametrize("model", [YANDEX, OPEN])
+
+
+@every_way
+@both_families
+def test_text_and_finish_reason(emulator, ask: Ask, model):
+    emulator.script({"text": "Привет, мир! 👋\nSecond line.", "usage": USAGE})
+    answer = ask(emulator.chat_url, [Turn("Hello")], {"model": model})
+    assert answer.text == "Привет, мир! 👋\nSecond line."
+    assert answer.finish_reason == "stop"
+    assert answer.calls == ()
+
+
+@every_way
+@both_families
+def test_usage_is_the_service_s_and_never_invented(emulator, ask: Ask, model):
+    emulator.script({"text": "Hi", "usage": USAGE})
+    answer = ask(emulator.chat_url, [Turn("Hello")], {"model": model})
+    # WIRE A3: streams of the Yandex family report none.
+    silent = model == YANDEX and ask in STREAMED
+    assert answer.usage == (None if silent else (9, 12, 21))
+
+
+@every_way
+def test_reasoning_is_kept_apart_from_the_text(emulator, ask: Ask):
+    emulator.script({"text": "4", "reasoning": "Two and two."})
+    answer = ask(emulator.chat_url, [Turn("2+2?")], {"model": "gpt-oss-120b"})
+    assert (answer.text, answer.reasoning) == ("4", "Two and two.")  # WIRE A7
+
+
+@every_way
+@both_families
+def test_two_calls_of_one_tool_get_ids_of_their_own(emulator, ask: Ask, model):
+    emulator.script(
+        {
+            "tool_calls": [
+                {"name": "weather", "arguments": {"city": "Казань"}},
+                {"name": "weather", "arguments": {"city": "Tver"}},
+            ]
+        }
+    )
+    answer = ask(emulator.chat_url, [Turn("Weather?")], {"model": model, "tools": [weather]})
+    assert answer.calls == (
+        Call("weather", {"city": "Казань"}),
+        Call("weather", {"city": "Tver"}),
+    )
+    assert answer.finish_reason == "tool_calls"
+    ids = [call.id for call in answer.calls]
+    assert len(set(ids)) == 2
+    assert "weather" not in ids  # WIRE A2
+
+
+@every_way
+@both_families
+def test_calls_beside_the_first_are_trimmed_where_parallel_ones_are_off(emulator, ask: Ask, model):
+    emulator.script({"tool_calls": [{"name": "weather", "arguments": {"city": c}} for c in "AB"]})
+    words = {"model": model, "tools": [weather], "parallel_tool_calls": False}
+    answer = ask(emulator.chat_url, [Turn("Weather?")], words)
+    assert answer.calls == (Call("weather", {"city": "A"}),)  # D8
+    assert emulator.requests[-1]["body"]["parallel_tool_calls"] is False
+
+
+@every_way
+@both_families
+@pytest.mark.parametrize("arguments", ["", '{"city": "A'])
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+def test_a_call_cut_short_is_no_call_to_run(emulator, ask: Ask, model, arguments, reason):
+    call = {"name": "weather", "arguments": arguments}
+    emulator.script({"tool_calls": [call], "finish_reason": reason})
+    answer = ask(emulator.chat_url, [Turn("Weather?")], {"model": model, "tools": [weather]})
+    # LangChain lists it as invalid; LlamaIndex has no such list, so the tool is made to fail.
+    assert all("INVALID_JSON" in each.arguments for each in answer.calls)
+    assert len(answer.calls) == (0 if "langchain" in ask.__name__ else 1)
+
+
+@every_way
+@both_families
+def test_an_agent_s_loop_over_one_tool(emulator, ask: Ask, model):
+    """Two calls in one turn, results given in the wrong order, and a third call a turn later."""
+    words = {"model": model, "tools": [weather]}
+
+    def call(city: str) -> dict[str, Any]:
+        return {"name": "weather", "arguments": {"city": city}}
+
+    emulator.script(
+        {"tool_calls": [call("A"), call("B")]}, {"tool_calls": [call("C")]}, {"text": "Done"}
+    )
+    turns = [Turn("Weather of A, B and then C?")]
+    first = ask(emulator.chat_url, turns, words).calls
+    turns.append(Turn(calls=first, results=((first[1].id, "rain"), (first[0].id, "sun"))))
+    second = ask(emulator.chat_url, turns, words).calls
+    turns.append(Turn(calls=second, results=((second[0].id, "snow"),)))
+    assert ask(emulator.chat_url, turns, words).text == "Done"
+
+    assert len({each.id for each in (*first, *second)}) == 3
+    sent = emulator.requests[-1]["body"]["messages"]
+    lists = [message["tool_calls"] for message in sent if message.get("tool_calls")]
+    results = [message for message in sent if message["role"] == "tool"]
+    # D5: what the service matches by name or id never stands twice in one list.
+    assert [len(calls) for calls in lists] == ([1, 1, 1] if model == YANDEX else [2, 1])
+    assert [message["content"] for message in results] == ["sun", "rain", "snow"]
+    issued = [each["id"] for calls in lists for each in calls]
+    assert [message["tool_call_id"] for message in results] == issued
+    if model == YANDEX:
+        assert issued == ["weather"] * 3  # D4: the id the service issued is its function's name
+    else:
+        assert issued == [each.id for each in (*first, *second)]
+
+
+@every_way
+@both_families
+def test_stop_cuts_across_chunk_borders_and_closes_the_connection(emulator, ask: Ask, model):
+    text = "one two three\nObservation: " + "four five six " * 50
+    emulator.script({"text": text, "delay": 0.01})
+    words = {"model": model, "stop": ["\nObservation:"]}
+    answer = ask(emulator.chat_url, [Turn("Count")], words)
+    assert answer.text == "one two three"
+    assert answer.finish_reason == "stop"
+    emulator.settle()
+    (record,) = emulator.requests
+    assert "stop" not in record["body"]  # D7, WIRE A9
+    assert record["closed_early"] is (ask in STREAMED)
+
+
+@every_stream
+@both_families
+def test_a_stream_cut_politely_raises_with_what_arrived(emulator, ask: Ask, model):
+    emulator.script({"text": "one two three four five six", "cut_after": 2})
+    with pytest.raises(StreamInterrupted) as caught:
+        ask(emulator.chat_url, [Turn("Count")], {"model": model})
+    assert caught.value.partial.text
+    assert "one two three four five six".startswith(caught.value.partial.text)
+    assert len(emulator.requests) == 1  # D10: no retry after the first byte
+
+
+@every_stream
+@both_families
+def test_a_stream_reset_raises_the_same(emulator, ask: Ask, model):
+    emulator.script(
+        {"text": "one two three four five six seven eight", "cut_after": 2, "close": "reset"}
+    )
+    with pytest.raises(StreamInterrupted) as caught:
+        ask(emulator.chat_url, [Turn("Count")], {"model": model})
+    assert caught.value.partial.text
+
+
+@every_stream
+def test_an_error_inside_a_stream_is_typed(emulator, ask: Ask):
+    error = {"grpcCode": 8, "httpCode": 429, "message": "quota limit exceed"}
+    emulator.script({"text": "one two three four", "error_after": 2, "error": error})
+    with pytest.raises(RateLimitError, match="quota limit exceed"):
+        ask(emulator.chat_url, [Turn("Count")], {"model": OPEN})
+
+
+@every_way
+def test_content_filter_gives_the_refusal_as_text(emulator, ask: Ask):
+    emulator.script({"text": "I can't talk about that.", "finish_reason": "content_filter"})
+    answer = ask(emulator.chat_url, [Turn("…")], {"model": OPEN})
+    assert answer.finish_reason == "content_filter"
+    assert answer.text == "I can't talk about that."
+
+
+@every_way
+@both_families
+def test_a_required_call_that_does_not_come_is_an_error(emulator, ask: Ask, model):
+    emulator.script({"text": "I would rather talk."})
+    words = {"model": model, "tools": [weather], "tool_choice": "required"}
+    with pytest.raises(ToolChoiceIgnored, match="json_schema") as caught:
+        ask(emulator.chat_url, [Turn("Weather?")], words)
+    assert not caught.value.retryable  # D8
+    assert len(emulator.requests) == 1
+
+
+@every_way
+def test_a_required_call_cut_by_max_tokens_is_no_ignored_choice(emulator, ask: Ask):
+    emulator.script({"text": "I wou", "finish_reason": "length"})
+    words = {"model": OPEN, "tools": [weather], "tool_choice": "required"}
+    assert ask(emulator.chat_url, [Turn("Weather?")], words).finish_reason == "length"
+
+
+@every_way
+def test_a_wrong_key_is_told_at_once(emulator, ask: Ask):
+    body = {"error": {"grpcCode": 16, "httpCode": 401, "message": "Unknown api key test-key"}}
+    emulator.script({"status": 401, "body": body})
+    with pytest.raises(AuthenticationError, match="YC_API_KEY") as caught:
+        ask(emulator.chat_url, [Turn("Hello")], {"model": YANDEX})
+    assert "test-key" not in str(caught.value)
+    assert len(emulator.requests) == 1
+
+
+@every_way
+def test_a_quota_is_waited_for(emulator, ask: Ask):
+    emulator.script(
+        {"status": 429, "headers": {"Retry-After": "0"}, "body": {"error": "quota limit exceed"}},
+        {"text": "Now"},
+    )
+    assert ask(emulator.chat_url, [Turn("Hello")], {"model": YANDEX}).text == "Now"
+    assert len(emulator.requests) == 2
+
+
+@every_way
+@pytest.mark.parametrize(
+    ("words", "error", "named"),
+    [
+        ({"temperature": 2.5}, ConfigurationError, "temperature"),
+        ({"model": "gpt://folder"}, ConfigurationError, "gpt://"),
+        ({"max_tokens": 0}, ConfigurationError, "max_tokens"),
+        ({"extra_boby": {}}, ConfigurationError, "extra_body"),
+        ({"seed": 1}, ConfigurationError, "seed"),
+        ({"folder_id": None}, ConfigurationError, "YC_FOLDER_ID"),
+    ],
+)
+def test_bad_words_are_refused_before_any_request(emulator, ask: Ask, words, error, named):
+    given = {"api_key": "test-key", "folder_id": "test-folder", **words}
+    framework = ChatYandex if "langchain" in ask.__name__ else YandexLLM
+    with pytest.raises(error, match=named):
+        framework(base_url=emulator.chat_url, **given)
+    assert emulator.requests == []
+
+
+@both_families
+def test_every_way_sends_the_same_body(emulator, model):
+    turns = [
+        Turn("Weather?"),
+        Turn(
+            text="Let me see.",
+            calls=(Call("weather", {"city": "Казань"}, "a1"), Call("weather", {"city": "B"}, "b2")),
+            results=(("a1", "sun"), ("b2", "rain")),
+        ),
+        Turn("And now?"),
+    ]
+    words = {
+        "model": model, "tools": [weather], "temperature": 0.3, "max_tokens": 50, "top_p": 0.9,
+        "stop": ["END"], "extra_body": {"user": "u1"},
+    }  # fmt: skip
+    bodies = []
+    for ask in (*BLOCKING, *STREAMED):
+        emulator.script({"text": "Hi"})
+        ask(emulator.chat_url, turns, words)
+        body = dict(emulator.requests[-1]["body"])
+        assert body.pop("stream", False) is (ask in STREAMED)
+        bodies.append(_without_wording(body))
+    assert all(body == bodies[0] for body in bodies)
+    assert bodies[0]["max_completion_tokens"] == 50
+    assert bodies[0]["user"] == "u1"
+
+
+def _without_wording(body: dict[str, Any]) -> dict[str, Any]:
+    """A body without what each framework says of a tool and of its choice in its own words."""
+    body.pop("tool_choice", None)
+    body.pop("parallel_tool_calls", None)
+    for each in body["tools"]:
+        assert each["function"]["name"] == "weather"
+        assert each["function"]["parameters"]["required"] == ["city"]
+        each["function"] = {"name": "weather"}
+    return body
+
+
+@pytest.mark.parametrize(
+    ("framework", "call"),
+    [
+        (ChatYandex, lambda model: model.invoke("Hi", seed=1)),
+        (YandexLLM, lambda model: model.chat([ChatMessage(content="Hi")], seed=1)),
+    ],
+    ids=["langchain", "llamaindex"],
+)
+def test_unsupported_parameters_of_a_call_are_refused_unsent(emulator, framework, call):
+    model = framework(base_url=emulator.chat_url, api_key="test-key", folder_id="test-folder")
+    with pytest.raises(UnsupportedError, match=r"seed.*extra_body"):
+        call(model)
+    assert emulator.requests == []
