@@ -6,7 +6,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint typecheck ci clean
+.PHONY: help demo test lint typecheck ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -16,6 +16,9 @@ $(READY): pyproject.toml
 	@echo "installing into $(VENV) (the first time takes a minute or two)"
 	@$(INSTALL) --editable '.[all,dev]'
 	@touch $(READY)
+
+demo: $(READY) ## run the main job: chain, agent, parsed answer, query engine, FunctionAgent
+	@$(VENV)/bin/yandex-compat demo
 
 test: $(READY) ## run every test, with the branch coverage of the core
 	$(VENV)/bin/python -m pytest -q -n 2 --cov --cov-report=term
