@@ -12,6 +12,7 @@ from tenacity import AsyncRetrying, RetryCallState, Retrying
 
 from yandex_compat import __version__, catalogue, jsontext
 from yandex_compat.auth import secrets_of
+from yandex_compat.bodies import OpenBody, hung_up_after
 from yandex_compat.completion import Completion, CompletionRequest, Delta, Embedding
 from yandex_compat.errors import (
     APIError,
@@ -24,7 +25,7 @@ from yandex_compat.errors import (
     error_from_response,
     without_secrets,
 )
-from yandex_compat.pools import POOLS, hung_up_after
+from yandex_compat.pools import POOLS
 from yandex_compat.reading import StreamReading
 from yandex_compat.retries import RetryPolicy
 from yandex_compat.settings import CONNECT_TIMEOUT, resolve_settings
@@ -145,8 +146,7 @@ class YandexClient:
         """
         response = self._send(self._outgoing_completion(request, stream=True))
         reading = StreamReading(request, response)
-        with closing(response):
-            pieces = response.iter_bytes()
+        with OpenBody(response) as pieces:
             with self._failures_of(reading):
                 for data in pieces:
                     yield from reading.feed(data)

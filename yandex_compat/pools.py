@@ -7,11 +7,9 @@ anyone. A pool closes with its last holder, at the end of its event loop, or wit
 import asyncio
 import atexit
 import os
-import socket
 import threading
 import weakref
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator
 from functools import cache
 from ssl import SSLContext
 from typing import TypeVar
@@ -120,33 +118,6 @@ class Pools:
         finally:
             self._loops.pop(loop, None)
             await client.aclose()
-
-
-@contextmanager
-def hung_up_after(seconds: float, response: httpx.Response) -> Iterator[None]:
-    """Shuts a response's connection down if what is done here takes longer.
-
-    httpx fixes the read timeout when a request is sent, so a blocking read can't be hurried else.
-    """
-    stream = response.extensions.get("network_stream")
-    own = stream.get_extra_info("socket") if stream and not response.is_closed else None
-    if own is None or own.fileno() < 0:
-        yield
-        return
-    # A socket of its own: to shut a TLS socket down under its reader would unwrap it.
-    with socket.socket(fileno=socket.dup(own.fileno())) as twin:
-        timer = threading.Timer(seconds, _shut_down, [twin])
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-
-
-def _shut_down(connection: socket.socket) -> None:
-    with suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
 
 
 _Life = AsyncGenerator[None, None]

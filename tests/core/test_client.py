@@ -763,7 +763,7 @@ def test_a_finished_stream_needs_no_descriptor_to_end(monkeypatch, emulator, cli
     def none_left(*_: object) -> int:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("yandex_compat.pools.socket.dup", none_left)
+    monkeypatch.setattr("yandex_compat.bodies.socket.dup", none_left)
     emulator.script({"text": "one two"})
     assert "".join(delta.text for delta in client.stream(request_of())) == "one two"
 
