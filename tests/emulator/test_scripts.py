@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import socket
 import threading
-import time
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -157,11 +158,17 @@ def test_each_release_opens_one_gate(emulator, ask):
     assert [ask().status_code, ask().status_code] == [200, 200]
 
 
-def test_chunks_come_with_a_delay(ask, emulator):
+def test_chunks_come_with_a_delay(ask, emulator, monkeypatch):
+    sleep, waits = asyncio.sleep, []
+
+    async def noted(seconds):
+        waits.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", noted)
     emulator.script(TEXT | {"delay": 0.02})
-    start = time.monotonic()
     assert ask(stream=True).text.count("data: ") == 4
-    assert time.monotonic() - start >= 0.05
+    assert waits.count(0.02) == 3
 
 
 def closed_early(emulator):
@@ -187,9 +194,21 @@ async def test_a_cancelled_request_is_noticed(emulator, chat):
     headers = {"Authorization": "Api-Key test-key"}
     async with httpx.AsyncClient(base_url=emulator.chat_url, headers=headers) as client:
         chat["json"] = chat["json"] | {"stream": False}
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(client.request(**chat), 0.1)
+        asking = asyncio.create_task(client.request(**chat))
+        await asyncio.to_thread(emulator.wait_for_request)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
     assert closed_early(emulator) is True
+
+
+def test_a_request_that_breaks_off_is_noticed(emulator, caplog):
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", urlsplit(emulator.url).port)) as connection:
+        connection.sendall(head + b"{")
+        emulator.wait_for_request()
+    assert closed_early(emulator) is True
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 import asyncio
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -310,12 +309,8 @@ def test_two_streams_of_one_model_do_not_mix(llm, emulator):
 
 
 def closed_early(emulator):
-    until = time.monotonic() + 3
-    while time.monotonic() < until:
-        if emulator.requests and emulator.requests[-1]["closed_early"]:
-            return True
-        time.sleep(0.01)
-    return False
+    emulator.settle()
+    return emulator.requests[-1]["closed_early"]
 
 
 @pytest.mark.parametrize("form", ["stream_chat", "stream_complete"])
@@ -340,8 +335,7 @@ async def test_closing_an_async_stream_closes_the_connection(llm, form, emulator
 async def test_a_cancelled_request_closes_the_connection(llm, emulator):
     emulator.script({"text": "late", "gate": True})
     task = asyncio.create_task(llm.achat(HELLO))
-    while not emulator.requests:
-        await asyncio.sleep(0.01)
+    await asyncio.to_thread(emulator.wait_for_request)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -50,8 +50,7 @@ async def test_nothing_to_embed_is_no_request(embedding, emulator):
 async def test_the_async_methods_leave_the_loop_free(embedding, emulator):
     emulator.script({"path": PATH, "status": 200, "gate": True, "body": {}})
     task = asyncio.create_task(embedding.aget_text_embedding_batch(["a"]))
-    while not emulator.requests:
-        await asyncio.sleep(0.005)
+    await asyncio.to_thread(emulator.wait_for_request)
     emulator.release()
     with pytest.raises(Exception, match="embedding"):
         await task

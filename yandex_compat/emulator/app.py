@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -124,6 +124,8 @@ class _Recorder:
         self._service.in_flight += 1
         try:
             await self._app(scope, received, sent)
+        except ClientDisconnect:
+            record["closed_early"] = True  # before its body was whole
         finally:
             self._service.in_flight -= 1
 

@@ -140,6 +140,14 @@ class Emulator:
         """Wait until no request is being answered, so that the log is complete."""
         asyncio.run_coroutine_threadsafe(self._settled(), self._loop).result(timeout)
 
+    def wait_for_request(self, timeout: float = 5.0) -> None:
+        """Wait until a request has come."""
+        asyncio.run_coroutine_threadsafe(self._asked(), self._loop).result(timeout)
+
+    async def _asked(self) -> None:
+        while not self._service.requests:
+            await asyncio.sleep(0.005)
+
     async def _settled(self) -> None:
         while self._service.in_flight:
             await asyncio.sleep(0.005)
