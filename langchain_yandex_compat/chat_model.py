@@ -29,43 +29,28 @@ from langchain_yandex_compat.messages import (
     tool_choice_word,
 )
 from yandex_compat import CompletionRequest, ConfigurationError, __version__
-from yandex_compat.parameters import GENERATION_WORDS, request_from_words
+from yandex_compat.connection import SECRETS
+from yandex_compat.generation import GENERATION_WORDS, Generation
+from yandex_compat.parameters import request_from_words
 
 
-class ChatYandex(BaseChatModel, YandexConnection):
+class ChatYandex(BaseChatModel, Generation, YandexConnection):
     """A chat model of Yandex Cloud AI Studio.
 
     `model` is a name ("yandexgpt"), a name and branch ("yandexgpt/rc") or a full URI
-    ("gpt://FOLDER/yandexgpt/latest"). A word given to a call wins over the same word given here.
+    ("gpt://FOLDER/yandexgpt/latest"), also taken as `model_name`. A word given to a call wins over
+    the same word given here.
 
     Raises, here, ConfigurationError for a missing or wrong word; in calls, the classes of
     `langchain_yandex_compat.errors`, which are LangChain's as well.
     """
 
-    model: str = "yandexgpt"
-    """Name, name and branch, or full URI; also taken as `model_name`."""
-    temperature: float | None = None
-    """From 0 to 2."""
-    top_p: float | None = None
-    """From 0 to 1."""
-    max_tokens: int | None = None
-    """The most tokens an answer may have."""
-    reasoning_effort: str | None = None
-    """low, medium or high, for models that reason."""
-    stop: list[str] | str | None = None
-    """Where to cut the answer; done on the client, since the service can't."""
-    frequency_penalty: float | None = None
-    """From -2 to 2; not taken by all models."""
-    presence_penalty: float | None = None
-    """From -2 to 2; not taken by all models."""
-    extra_body: dict[str, Any] | None = None
-    """Whatever else goes into the request's body, untouched."""
     streaming: bool = False
     """Whether `invoke` streams as well."""
 
     @classmethod
-    def _renamed(cls, words: dict[str, Any]) -> dict[str, Any]:
-        words = super()._renamed(words)
+    def _prepared(cls, words: dict[str, Any]) -> dict[str, Any]:
+        words = super()._prepared(words)
         if "model_name" in words:
             name = words.pop("model_name")
             if words.setdefault("model", name) != name:
@@ -86,11 +71,11 @@ class ChatYandex(BaseChatModel, YandexConnection):
 
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
-        given = {word: getattr(self, word) for word in GENERATION_WORDS}
-        where = {"folder_id": self.folder_id, "base_url": self.base_url, "api": self.api}
+        words = ("folder_id", "base_url", "api", *GENERATION_WORDS[1:])
+        given = {word: getattr(self, word) for word in words}
         return {
             "model_name": self.model,
-            **{word: value for word, value in (where | given).items() if value is not None},
+            **{word: value for word, value in given.items() if value is not None},
         }
 
     @classmethod
@@ -101,7 +86,7 @@ class ChatYandex(BaseChatModel, YandexConnection):
     @property
     def lc_secrets(self) -> dict[str, str]:
         """The words that hold secrets, and where they are read from."""
-        return {"api_key": "YC_API_KEY", "iam_token": "YC_IAM_TOKEN"}
+        return dict(SECRETS)
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         words = {**self._words(kwargs), **({"stop": stop} if stop else {})}
@@ -124,11 +109,6 @@ class ChatYandex(BaseChatModel, YandexConnection):
             for word, tokens in output.get("token_usage", {}).items():
                 total[word] = total.get(word, 0) + tokens
         return {"token_usage": total, "model_name": name}
-
-    def _words(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """The model's own words, those of the call on top."""
-        own = {word: getattr(self, word) for word in ("model", *GENERATION_WORDS)}
-        return own | {word: value for word, value in kwargs.items() if value is not None}
 
     def _completion_request(
         self,

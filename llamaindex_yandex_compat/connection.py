@@ -1,141 +1,26 @@
-"""The constructor words that say how to reach the service, shared by both classes."""
+"""How both LlamaIndex classes reach the service: the shared words, as `to_dict` writes them."""
 
-import os
-from collections.abc import Mapping
-from copy import copy
-from typing import Any, Self
+from typing import Any
 
 from llama_index.core.schema import BaseComponent
-from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, model_validator
+from pydantic import Field, SecretStr
 
-from yandex_compat import ConfigurationError, YandexClient
-from yandex_compat.settings import refuse_unknown_words
-
-_SECRETS = ("api_key", "iam_token")
-_LIVE = ("http_client", "http_async_client")
+from yandex_compat.connection import Connection
 
 
-class YandexConnection(BaseComponent):
-    """Credential, folder, address and patience; what is not given comes from the environment.
+class YandexConnection(Connection, BaseComponent):
+    """The words of Connection; `to_dict` and repr leave secrets out.
 
-    Raises ConfigurationError at construction for a missing or wrong word, naming it and never its
-    value; for a value of the wrong type, pydantic's ValidationError, which hides it. Secrets given
-    here are left out of `to_dict` and repr; a pickle has them, in plain text, while those of the
-    environment are read again where it is loaded.
+    Secrets of the environment are no fields: they are read again where a pickle is loaded.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True, hide_input_in_errors=True)
-
-    folder_id: str | None = None
-    """The folder that models are looked up in; default YC_FOLDER_ID."""
     api_key: SecretStr | None = Field(default=None, exclude=True, repr=False)
     """An API key of a service account; default YC_API_KEY."""
     iam_token: SecretStr | None = Field(default=None, exclude=True, repr=False)
     """An IAM token; default YC_IAM_TOKEN."""
-    auth: Any = Field(default=None, exclude=True, repr=False)
-    """An httpx.Auth of your own, instead of a key or token."""
-    api: str = "chat"
-    """Which of the service's APIs to talk to."""
-    base_url: str | None = None
-    """The root of the API, where it is not the service's own."""
-    timeout: float | None = None
-    """Seconds to wait for the next bytes; default 120."""
-    max_retries: int | None = None
-    """How often a failed request is tried again; default 2."""
-    data_logging: bool = True
-    """Whether the service may log prompts and answers."""
-    default_headers: dict[str, str] | None = Field(default=None, exclude=True, repr=False)
-    """Headers of your own, sent with every request."""
-    http_client: Any = Field(default=None, exclude=True, repr=False)
-    """An httpx.Client of your own, never closed here."""
-    http_async_client: Any = Field(default=None, exclude=True, repr=False)
-    """An httpx.AsyncClient of your own, never closed here."""
 
-    _made: tuple[tuple[Any, ...], YandexClient] | None = PrivateAttr(default=None)
-
-    @model_validator(mode="before")
     @classmethod
-    def _take_words(cls, words: Any) -> Any:  # noqa: ANN401 -- pydantic hands over anything
-        if not isinstance(words, dict):
-            return words
-        # None asks for the default, also where the default is another (D8).
-        words = cls._renamed({word: words[word] for word in words if words[word] is not None})
-        words.pop("class_name", None)
-        refuse_unknown_words(cls.__name__, words, cls.model_fields)
-        for word in _SECRETS:
-            _check_secret(word, words.get(word))
-        # Resolved into a field, so that a cache keyed by `to_dict` tells two folders apart.
-        words["folder_id"] = words.get("folder_id") or os.environ.get("YC_FOLDER_ID") or None
+    def _prepared(cls, words: dict[str, Any]) -> dict[str, Any]:
+        words = super()._prepared(words)
+        words.pop("class_name", None)  # `from_dict` hands it over with the words
         return words
-
-    @classmethod
-    def _renamed(cls, words: dict[str, Any]) -> dict[str, Any]:
-        return dict(words)
-
-    @model_validator(mode="after")
-    def _resolve_connection(self) -> Self:
-        self._check_model()
-        return self
-
-    def _check_model(self) -> None:
-        """Raise ConfigurationError where the words can't lead to a request."""
-        raise NotImplementedError
-
-    def __setattr__(self, name: str, value: Any) -> None:  # noqa: ANN401 -- any field's value
-        super().__setattr__(name, _hidden(name, value))
-
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy with other words; a text given as a secret is hidden as one."""
-        hidden = {name: _hidden(name, value) for name, value in (update or {}).items()}
-        return super().model_copy(update=hidden, deep=deep)
-
-    @property
-    def _client(self) -> YandexClient:
-        """The client for the words as they stand: fields may be assigned after construction."""
-        words = tuple(getattr(self, word) for word in _WORDS)
-        if self._made is None or self._made[0] != words:
-            plain = dict(zip(_WORDS, words, strict=True))
-            for word in _SECRETS:
-                plain[word] = plain[word] and plain[word].get_secret_value()
-            self._made = (words, YandexClient(**plain))
-        return self._made[1]
-
-    def close(self) -> None:
-        """Give up the shared connections; a client that was passed in stays open."""
-        self._client.close()
-
-    async def aclose(self) -> None:
-        """Give up the shared connections, those of the running event loop included."""
-        await self._client.aclose()
-
-    def __getstate__(self) -> dict[str, Any]:
-        # The framework tries each value and deletes, from the living object, what has no pickle.
-        bare = copy(self)
-        bare._made = None
-        for word in _LIVE:
-            setattr(bare, word, None)
-        return super(YandexConnection, bare).__getstate__()
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        # httpx clients hold locks, which have no copy; a credential is refreshed once for all.
-        memo = {} if memo is None else memo
-        for word in ("auth", *_LIVE):
-            memo[id(getattr(self, word))] = getattr(self, word)
-        bare = copy(self)
-        bare._made = None
-        return super(YandexConnection, bare).__deepcopy__(memo)
-
-
-_WORDS = tuple(YandexConnection.model_fields)
-
-
-def _check_secret(word: str, value: object) -> None:
-    # Left to pydantic, the refusal of a wrong type would hold the value.
-    if value is not None and not isinstance(value, str | SecretStr):
-        raise ConfigurationError(
-            f"{word} must be a text or a SecretStr, not {type(value).__name__}."
-        )
-
-
-def _hidden(name: str, value: object) -> object:
-    return SecretStr(value) if name in _SECRETS and isinstance(value, str) else value

@@ -27,9 +27,9 @@ class YandexEmbedding(YandexConnection, BaseEmbedding):
         return "YandexEmbedding"
 
     @classmethod
-    def _renamed(cls, words: dict[str, Any]) -> dict[str, Any]:
+    def _prepared(cls, words: dict[str, Any]) -> dict[str, Any]:
         # The framework's own word, which its events show, stands for the model of documents.
-        words = super()._renamed(words)
+        words = super()._prepared(words)
         names = {words[word] for word in ("model", "model_name") if words.get(word) is not None}
         if len(names) > 1:
             raise ConfigurationError("model and model_name differ: pass one of them.")

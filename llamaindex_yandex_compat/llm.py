@@ -34,10 +34,11 @@ from llamaindex_yandex_compat.messages import (
     tool_spec,
 )
 from yandex_compat import Accumulator, CompletionRequest, profile_for
-from yandex_compat.parameters import GENERATION_WORDS, request_from_words
+from yandex_compat.generation import Generation
+from yandex_compat.parameters import request_from_words
 
 
-class YandexLLM(YandexConnection, FunctionCallingLLM):
+class YandexLLM(Generation, YandexConnection, FunctionCallingLLM):
     """A chat model of Yandex Cloud AI Studio.
 
     `model` is a name ("yandexgpt"), a name and branch ("yandexgpt/rc") or a full URI
@@ -48,24 +49,6 @@ class YandexLLM(YandexConnection, FunctionCallingLLM):
     `yandex_compat.errors`, none of which is a ValueError, since query engines swallow those.
     """
 
-    model: str = "yandexgpt"
-    """Name, name and branch, or full URI."""
-    temperature: float | None = None
-    """From 0 to 2."""
-    top_p: float | None = None
-    """From 0 to 1."""
-    max_tokens: int | None = None
-    """The most tokens an answer may have."""
-    reasoning_effort: str | None = None
-    """low, medium or high, for models that reason."""
-    stop: list[str] | str | None = None
-    """Where to cut the answer; done on the client, since the service can't."""
-    frequency_penalty: float | None = None
-    """From -2 to 2; not taken by all models."""
-    presence_penalty: float | None = None
-    """From -2 to 2; not taken by all models."""
-    extra_body: dict[str, Any] = Field(default_factory=dict)
-    """Whatever else goes into the request's body, untouched."""
     additional_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Words for every call, in the form that a call takes them."""
     context_window: int | None = Field(default=None, gt=0)
@@ -100,8 +83,7 @@ class YandexLLM(YandexConnection, FunctionCallingLLM):
         self, messages: Sequence[ChatMessage], given: Mapping[str, Any]
     ) -> CompletionRequest:
         """The one builder of requests, for all eight methods."""
-        own = {word: getattr(self, word) for word in ("model", *GENERATION_WORDS)}
-        words = own | _given(self.additional_kwargs) | _given(given)
+        words = self._words(self.additional_kwargs, given)
         words["tools"] = to_tools(words.get("tools") or ())
         words["tool_choice"] = to_tool_choice(words.get("tool_choice"))
         return request_from_words(words.pop("model"), to_neutral(messages), words)
@@ -235,12 +217,3 @@ class YandexLLM(YandexConnection, FunctionCallingLLM):
         if not selections and error_on_no_tool_call:
             raise ValueError("The answer holds no tool call, but one was expected.")
         return selections
-
-
-def _given(words: Mapping[str, Any]) -> dict[str, Any]:
-    """The words that say something, each under one name."""
-    return {
-        "max_tokens" if word == "max_completion_tokens" else word: value
-        for word, value in words.items()
-        if value is not None
-    }

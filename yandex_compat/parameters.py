@@ -9,12 +9,6 @@ from yandex_compat.errors import ConfigurationError, UnsupportedError
 from yandex_compat.messages import Message
 from yandex_compat.tools import ResponseFormat
 
-GENERATION_WORDS = (
-    "temperature", "top_p", "max_tokens", "reasoning_effort", "stop", "frequency_penalty",
-    "presence_penalty", "extra_body",
-)  # fmt: skip
-"""The words that a model's constructor takes as defaults for its calls."""
-
 _WORDS = {field.name for field in fields(CompletionRequest)} - {"model", "messages"}
 _SERVICE_LACKS = {
     "seed", "store", "audio", "web_search_options", "service_tier", "stream_options",

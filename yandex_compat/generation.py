@@ -1,0 +1,48 @@
+"""Generation: the constructor words that a chat model asks with by default, in both adapters.
+
+A pydantic model, as Connection is.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+
+class Generation(BaseModel):
+    """What each answer is asked with; the word of a call wins over the same word here."""
+
+    model: str = "yandexgpt"
+    """Name, name and branch, or full URI."""
+    temperature: float | None = None
+    """From 0 to 2."""
+    top_p: float | None = None
+    """From 0 to 1."""
+    max_tokens: int | None = None
+    """The most tokens an answer may have."""
+    reasoning_effort: str | None = None
+    """low, medium or high, for models that reason."""
+    stop: list[str] | str | None = None
+    """Where to cut the answer; done on the client, since the service can't."""
+    frequency_penalty: float | None = None
+    """From -2 to 2; not taken by all models."""
+    presence_penalty: float | None = None
+    """From -2 to 2; not taken by all models."""
+    extra_body: dict[str, Any] | None = None
+    """Whatever else goes into the request's body, untouched."""
+
+    def _words(self, *given: Mapping[str, Any]) -> dict[str, Any]:
+        """The model's own words with those given on top, the last winning; None gives nothing."""
+        words = {word: getattr(self, word) for word in GENERATION_WORDS}
+        for more in given:
+            words |= {_name(word): value for word, value in more.items() if value is not None}
+        return words
+
+
+GENERATION_WORDS = tuple(Generation.model_fields)
+"""The words of Generation, `model` first."""
+
+
+def _name(word: str) -> str:
+    """One name for what has two: else the older one's default would win over the call (A9)."""
+    return "max_tokens" if word == "max_completion_tokens" else word
