@@ -41,12 +41,13 @@ class ChatYandex(BaseChatModel, Generation, YandexConnection):
     ("gpt://FOLDER/yandexgpt/latest"), also taken as `model_name`. A word given to a call wins over
     the same word given here.
 
-    Raises, here, ConfigurationError for a missing or wrong word; in calls, the classes of
-    `langchain_yandex_compat.errors`, which are LangChain's as well.
+    Raises, here, ConfigurationError for a missing or wrong word and pydantic's ValidationError for
+    a value of the wrong type; in calls, the classes of `langchain_yandex_compat.errors`, which are
+    LangChain's as well.
     """
 
-    streaming: bool = False
-    """Whether `invoke` streams as well."""
+    streaming: bool | None = None
+    """True: `invoke` streams as well. False: `stream` does not stream either."""
 
     @classmethod
     def _prepared(cls, words: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +90,7 @@ class ChatYandex(BaseChatModel, Generation, YandexConnection):
         return dict(SECRETS)
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        words = {**self._words(kwargs), **({"stop": stop} if stop else {})}
+        words = {**self._words(kwargs), **({} if stop is None else {"stop": stop})}
         params = LangSmithParams(
             ls_provider=PROVIDER, ls_model_type="chat", ls_model_name=words["model"]
         )
@@ -194,15 +195,14 @@ class ChatYandex(BaseChatModel, Generation, YandexConnection):
         """This model with tools it may call.
 
         `tool_choice`: "auto", "none", "any" or "required" or True, a tool's name, or the OpenAI
-        dict. Raises ConfigurationError where it names no tool.
+        dict. Raises ConfigurationError for a word that names no tool.
         """
         with langchain_errors():
             formatted = [openai_tool(tool, strict=strict) for tool in tools]
-            names = [tool["function"]["name"] for tool in formatted]
-            choice = tool_choice_word(tool_choice, names)
+            tool_choice_word(tool_choice, [tool["function"]["name"] for tool in formatted])
         words = {
             "tools": formatted or None,
-            "tool_choice": choice,
+            "tool_choice": tool_choice,
             "parallel_tool_calls": parallel_tool_calls if formatted else None,
             "response_format": response_format,
             **kwargs,

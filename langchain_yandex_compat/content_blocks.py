@@ -13,11 +13,21 @@ from langchain_yandex_compat.messages import PROVIDER
 
 
 def of_message(message: AIMessage) -> list[types.ContentBlock]:
-    """The blocks of a whole answer: reasoning, text, then calls."""
+    """The blocks of a whole answer: reasoning, text, calls, then invalid calls."""
     blocks = _said(message)
     for call in message.tool_calls:
         blocks.append(
             types.ToolCall(type="tool_call", id=call["id"], name=call["name"], args=call["args"])
+        )
+    for cut in message.invalid_tool_calls:
+        blocks.append(
+            types.InvalidToolCall(
+                type="invalid_tool_call",
+                id=cut["id"],
+                name=cut["name"],
+                args=cut["args"],
+                error=cut["error"],
+            )
         )
     return blocks
 

@@ -71,14 +71,17 @@ def _neutral(message: BaseMessage) -> Iterator[Message]:
         case HumanMessage():
             yield from _human(message)
         case AIMessage():
+            parts = [part for block in _blocks(message) for part in _ai_parts(block)]
+            if all(isinstance(part, TextPart) for part in parts):
+                # One text, though cut into blocks where it cites: its lines are its own.
+                parts = [
+                    TextPart("".join(part.text for part in parts if isinstance(part, TextPart)))
+                ]
             yield Message(
-                "assistant",
-                content_of(part for block in _blocks(message) for part in _ai_parts(block)),
-                tool_calls=_calls(message),
-                name=message.name,
+                "assistant", content_of(parts), tool_calls=_calls(message), name=message.name
             )
         case SystemMessage():
-            yield Message("system", content_of(map(_part, _blocks(message))))
+            yield Message("system", content_of(map(_part, _blocks(message))), name=message.name)
         case ToolMessage():
             yield _tool_result(message, message.tool_call_id, message.status == "error")
         case FunctionMessage():
@@ -136,7 +139,21 @@ def _calls(message: AIMessage) -> tuple[NeutralCall, ...]:
         NeutralCall(call.get("id") or "", call.get("name") or "", call.get("args") or "")
         for call in message.invalid_tool_calls
     ]
-    return (*calls, *invalid)
+    ids = {call.id for call in (*calls, *invalid)}
+    beside = (_call_block(block) for block in _blocks(message))
+    return (*calls, *invalid, *(call for call in beside if call and call.id not in ids))
+
+
+def _call_block(block: str | dict[str, Any]) -> NeutralCall | None:
+    """A call that another provider wrote into the content, and its message does not list."""
+    match block:
+        case {"type": "tool_use", "id": str(id_), "name": str(name), "input": dict(arguments)}:
+            return call_of(id_, name, arguments)
+        case {"type": "tool_call", "id": str(id_), "name": str(name), "args": dict(arguments)}:
+            return call_of(id_, name, arguments)
+        case {"type": "function_call", "call_id": str(id_), "name": str(name), "arguments": str(a)}:
+            return NeutralCall(id_, name, a)
+    return None
 
 
 def _blocks(message: BaseMessage) -> Sequence[str | dict[str, Any]]:
@@ -174,7 +191,7 @@ def _part(block: str | dict[str, Any]) -> Part:
             return ImagePart(url)
     raise UnsupportedError(
         f"A content block of type {block.get('type')!r} with the keys {sorted(block)} can't be "
-        f"sent: the service takes text, and images as base64 or URL."
+        f"sent: the service takes text, and images as base64."
     )
 
 
@@ -183,6 +200,11 @@ def openai_tool(tool: Any, *, strict: bool | None = None) -> dict[str, Any]:  # 
     if isinstance(tool, dict) and tool.get("type") == "custom" and "input_schema" not in tool:
         # LangChain would make a function of it; with an input_schema it is Anthropic's, and is one.
         raise _no_function("custom")
+    if isinstance(tool, dict) and strict is not None:
+        # LangChain leaves a whole OpenAI tool as it is, without strict, and needs its arguments.
+        tool = tool.get("function", tool) if tool.get("type") == "function" else tool
+        if tool.keys() <= {"name", "description", "strict"}:
+            tool = {**tool, "parameters": {"type": "object", "properties": {}}}
     try:
         formatted = convert_to_openai_tool(tool, strict=strict)
     except (KeyError, TypeError, ValueError) as error:

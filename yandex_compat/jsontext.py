@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -14,22 +16,30 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def decode(data: bytes | str) -> Any:  # noqa: ANN401 -- JSON is any value
     """Decode JSON; ValueError if it is none, or is nested too deeply.
 
-    pydantic_core refuses a byte-order mark and a lone surrogate, which servers do send: half an
-    emoji in one delta, the other half in the next.
+    pydantic_core refuses a byte-order mark, a lone surrogate (half an emoji in one delta, the other
+    half in the next) and a line end inside a string, all of which are sent.
     """
     try:
         return from_json(data)
     except ValueError:
         pass
-    try:
-        return json.loads(data.removeprefix("\ufeff") if isinstance(data, str) else data)
-    except RecursionError:
-        raise ValueError("the JSON is nested too deeply") from None
+    text = data.removeprefix("\ufeff") if isinstance(data, str) else data
+    with _depth_is_a_value():
+        return json.loads(text, strict=False)
 
 
 def decode_first(text: str) -> Any:  # noqa: ANN401
     """The JSON value that the text begins with, whatever follows it; ValueError if it is cut."""
-    return _LENIENT.raw_decode(text)[0]
+    with _depth_is_a_value():
+        return _LENIENT.raw_decode(text)[0]
+
+
+@contextmanager
+def _depth_is_a_value() -> Iterator[None]:
+    try:
+        yield
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
 
 
 def encode(value: object) -> bytes:
@@ -41,7 +51,8 @@ def encode(value: object) -> bytes:
         return to_json(value, inf_nan_mode="null")
     except ValueError:
         pass
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    told = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return told.encode("utf-8", "replace")
 
 
 def decode_object(text: str) -> dict[str, Any] | None:

@@ -42,7 +42,8 @@ def calls_of(*cities):
 def test_one_tool_over_two_turns_and_twice_in_one(make, emulator, weather, model, way):
     """D3-D5: every id is unique, and no list on the wire holds one twice."""
     emulator.script(calls_of("A", "B"), calls_of("A"), {"text": "Done"})
-    agent = create_agent(make(model=model, streaming=way == "streaming"), [weather])
+    streaming = {"streaming": True} if way == "streaming" else {}  # False would stream nothing
+    agent = create_agent(make(model=model, **streaming), [weather])
     messages = finished(agent, way)
 
     ids = [call["id"] for message in messages for call in getattr(message, "tool_calls", ())]
@@ -55,6 +56,7 @@ def test_one_tool_over_two_turns_and_twice_in_one(make, emulator, weather, model
 
     assert len(emulator.requests) == 3
     for request in emulator.requests:
+        assert request["body"].get("stream", False) is ("stream" in way)
         sent = request["body"]["messages"]
         lists = [message["tool_calls"] for message in sent if message.get("tool_calls")]
         for calls in lists:

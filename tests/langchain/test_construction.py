@@ -8,7 +8,9 @@ import sys
 
 import httpx
 import pytest
+from langchain_core.caches import InMemoryCache
 from langchain_core.load import dumpd, load
+from langchain_core.runnables import ConfigurableField
 from pydantic import SecretStr
 
 from langchain_yandex_compat import ChatYandex, YandexEmbeddings
@@ -271,3 +273,32 @@ def test_a_word_of_zero_is_told_to_tracers():
     told = model._identifying_params
     assert (told["temperature"], told["top_p"]) == (0, 0)
     assert "max_tokens" not in told
+
+
+@pytest.mark.parametrize("by_copy", [False, True])
+def test_a_changed_model_is_not_given_the_answers_of_the_one_it_was(make, emulator, by_copy):  # T19
+    model = make(cache=InMemoryCache())
+    emulator.script({"text": "first"}, {"text": "second"})
+    assert [model.invoke("Hi").text, model.invoke("Hi").text] == ["first", "first"]
+    if by_copy:
+        model = model.model_copy(update={"model": "llama"})
+    else:
+        model.temperature = 1.5
+    assert model.invoke("Hi").text == "second"
+    assert len(emulator.requests) == 2
+
+
+def test_a_model_streams_unless_it_is_told_not_to(make, emulator):
+    text = {"text": "one two three four five six"}
+    emulator.script(*[text] * 3)
+    plain = make().configurable_fields(temperature=ConfigurableField(id="t"))
+    assert len(list(make().stream("Hi"))) > 1
+    assert len(list(plain.with_config(configurable={"t": 0.3}).stream("Hi"))) > 1
+    assert len(list(make(streaming=False).stream("Hi"))) == 1
+
+
+def test_no_stop_sequences_are_traced_where_the_call_takes_them_off(make):
+    model = make(stop=["a"])
+    assert model._get_ls_params()["ls_stop"] == ["a"]
+    assert "ls_stop" not in model._get_ls_params(stop=[])
+    assert model._get_ls_params(max_completion_tokens=7)["ls_max_tokens"] == 7

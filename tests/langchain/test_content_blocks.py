@@ -104,3 +104,20 @@ def test_what_came_goes_back_the_same(make, emulator, weather, way, version):
     assert sent["content"] == "Let me see."
     arguments = [call["function"]["arguments"] for call in sent["tool_calls"]]
     assert arguments == ['{"city":"Казань"}', '{"city":"B"}']
+
+
+@every_way
+def test_a_cut_call_is_a_block_of_its_own(make, emulator, weather, way):  # D6
+    cut = {"name": "weather", "arguments": '{"city": "Mos'}
+    emulator.script({"tool_calls": [cut], "finish_reason": "length"})
+    message = way(make(model=MODELS[1]).bind_tools([weather]))
+    [block] = message.content_blocks
+    assert (block["type"], block["name"]) == ("invalid_tool_call", "weather")
+    assert block["args"].startswith('{"city": "Mos')
+
+
+def test_a_cut_call_of_a_whole_answer_is_a_block_under_v1(make, emulator, weather):  # D6
+    cut = {"name": "weather", "arguments": '{"city": "Mos'}
+    emulator.script({"tool_calls": [cut], "finish_reason": "length"})
+    message = make(output_version="v1").bind_tools([weather]).invoke("?")
+    assert [block["type"] for block in message.content] == ["invalid_tool_call"]

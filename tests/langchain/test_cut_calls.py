@@ -95,7 +95,8 @@ def cut_call(arguments, reason):
 @pytest.mark.parametrize("way", ["invoke", "stream", "astream", "invoke streaming"])
 def test_a_cut_call_is_an_invalid_one(make, emulator, forecast, model, arguments, reason, way):
     emulator.script(cut_call(arguments, reason))
-    bound = make(model=model, streaming=way == "invoke streaming").bind_tools([forecast])
+    streaming = {"streaming": True} if way == "invoke streaming" else {}
+    bound = make(model=model, **streaming).bind_tools([forecast])
 
     async def collected():
         return [chunk async for chunk in bound.astream("?")]
@@ -106,6 +107,7 @@ def test_a_cut_call_is_an_invalid_one(make, emulator, forecast, model, arguments
         answer = reduce(add, asyncio.run(collected()))
     else:
         answer = bound.invoke("?")
+    assert emulator.requests[-1]["body"].get("stream", False) is (way != "invoke")
     assert answer.tool_calls == []
     [invalid] = answer.invalid_tool_calls
     assert invalid["name"] == "forecast"
@@ -119,7 +121,8 @@ def test_a_cut_call_is_an_invalid_one(make, emulator, forecast, model, arguments
 @pytest.mark.parametrize("way", ["messages", "values", "async messages", "streaming"])
 def test_no_agent_runs_a_cut_call(make, emulator, forecast, runs, model, arguments, reason, way):
     emulator.script(cut_call(arguments, reason), {"text": "Done"})
-    agent = create_agent(make(model=model, streaming=way == "streaming"), [forecast])
+    streaming = {"streaming": True} if way == "streaming" else {}
+    agent = create_agent(make(model=model, **streaming), [forecast])
     question = {"messages": [("user", "Weather?")]}
 
     async def drained():
@@ -132,7 +135,8 @@ def test_no_agent_runs_a_cut_call(make, emulator, forecast, runs, model, argumen
     else:
         list(agent.stream(question, stream_mode=way))
     assert runs == []
-    assert len(emulator.requests) == 1
+    [request] = emulator.requests
+    assert request["body"].get("stream", False) is (way != "values")
 
 
 @both_families

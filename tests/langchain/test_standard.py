@@ -1,7 +1,9 @@
 """LangChain's standard suites against the emulator, for both model families."""
 
 import base64
+from functools import reduce
 from importlib import import_module
+from operator import add
 
 import httpx
 import pytest
@@ -53,7 +55,7 @@ class OverTheEmulator(ChatModelIntegrationTests):
 
     @pytest.fixture(autouse=True)
     def _served(self, emulator, monkeypatch):
-        self.base_url = emulator.chat_url
+        self.emulator, self.base_url = emulator, emulator.chat_url
 
         def picture(url: str, **_: object) -> httpx.Response:
             return httpx.Response(200, content=PNG)
@@ -94,6 +96,27 @@ class OfTheOpenFamily(OverTheEmulator):
     @property
     def supports_image_inputs(self):
         return True
+
+    @property
+    def supported_usage_metadata_details(self):
+        counted = ["cache_read_input", "reasoning_output"]
+        return {"invoke": counted, "stream": counted}
+
+    def invoke_with_cache_read_input(self, *, stream=False):
+        return self._counted(stream)
+
+    def invoke_with_reasoning_output(self, *, stream=False):
+        return self._counted(stream)
+
+    def _counted(self, stream):
+        usage = {
+            "prompt_tokens": 20, "completion_tokens": 10, "total_tokens": 30,
+            "prompt_tokens_details": {"cached_tokens": 16},
+            "completion_tokens_details": {"reasoning_tokens": 4},
+        }  # fmt: skip
+        self.emulator.script({"text": "Hello there", "usage": usage})
+        model = ChatYandex(**self.chat_model_params)
+        return reduce(add, model.stream("Hi")) if stream else model.invoke("Hi")
 
 
 class OfTheYandexFamily(OverTheEmulator):

@@ -1,13 +1,17 @@
 """Structured output: every kind of schema, by every method, and what is no answer to it."""
 
 import dataclasses
+import json
+from functools import reduce
+from operator import add
 from typing import Generic, TypedDict, TypeVar
 
 import pytest
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic.v1 import BaseModel as BaseModelV1
+from pydantic_core import to_jsonable_python
 
 from yandex_compat import ConfigurationError
 
@@ -318,3 +322,149 @@ def test_an_answer_of_null_is_no_object(make, emulator, streamed):
     model = make().with_structured_output(Person)
     with pytest.raises(OutputParserException):
         list(model.stream("?")) if streamed else model.invoke("?")
+
+
+class Node(BaseModel):
+    """A tree."""
+
+    name: str
+    children: list["Node"] = []
+
+
+class Forest(BaseModel):
+    """Trees."""
+
+    trees: list[Node]
+
+
+@dataclasses.dataclass
+class NodeData:
+    """A tree."""
+
+    name: str
+    children: list["NodeData"]
+
+
+@METHODS
+@pytest.mark.parametrize("strict", [True, False])
+def test_strict_is_sent_by_every_method_that_has_it(make, body, method, strict):
+    make().with_structured_output(Person, method=method, strict=strict).invoke("Name: A. Age: 3.")
+    if method == "json_schema":
+        assert body()["response_format"]["json_schema"]["strict"] is strict
+    else:
+        assert body()["tools"][0]["function"]["strict"] is strict
+
+
+def test_strict_is_refused_where_it_would_be_dropped(make):  # D8
+    with pytest.raises(ConfigurationError, match="strict"):
+        make().with_structured_output(Person, method="json_mode", strict=True)
+
+
+@METHODS
+@pytest.mark.parametrize(
+    "schema",
+    [Node, NodeData, Node.model_json_schema(), Forest],
+    ids=lambda s: getattr(s, "__name__", "dict"),
+)
+def test_a_schema_that_refers_to_itself_goes_out_whole(make, emulator, body, schema, method):
+    name = getattr(schema, "__name__", "Node")
+    value = {"trees": []} if schema is Forest else {"name": "root", "children": []}
+    emulator.script({"text": json.dumps(value)} if method == "json_schema" else called(name, value))
+    answer = make().with_structured_output(schema, method=method).invoke("?")
+    assert (answer if isinstance(answer, dict) else to_jsonable_python(answer)) == value
+    if method == "json_schema":
+        sent = body()["response_format"]["json_schema"]["schema"]
+    else:
+        sent = body()["tools"][0]["function"]["parameters"]
+    assert "$ref" not in sent
+    [definition] = sent["$defs"].values()
+    assert definition["properties"]["children"]["items"]["$ref"].startswith("#/$defs/Node")
+
+
+LIST = TypeAdapter(list[Person]).json_schema()
+
+
+@pytest.mark.parametrize(
+    ("schema", "answer"),
+    [
+        (LIST, [{"name": "A", "age": 3}]),
+        ({"title": "Colour", "enum": ["red", "blue"]}, "red"),
+        (TypeAdapter(Person | Node).json_schema(), {"name": "A", "age": 3}),
+    ],
+    ids=["array", "enum", "union"],
+)
+def test_a_schema_of_no_object_goes_out_as_it_is(make, emulator, body, schema, answer):
+    emulator.script({"text": json.dumps(answer)})
+    assert make().with_structured_output(schema).invoke("?") == answer
+    sent = dict(body()["response_format"]["json_schema"]["schema"])
+    assert sent.pop("title") in {"answer", "Colour"}
+    assert sent == {word: value for word, value in schema.items() if word != "title"}
+    with pytest.raises(ConfigurationError, match="json_schema"):
+        make().with_structured_output(schema, method="function_calling")
+
+
+def test_a_schema_as_response_format_holds_it(make, body):
+    make().with_structured_output({"name": "Ages", "schema": UNTITLED}).invoke("Age: 31.")
+    sent = body()["response_format"]["json_schema"]
+    assert sent["name"] == "Ages"
+    assert sent["schema"]["properties"] == UNTITLED["properties"]
+
+
+@pytest.mark.parametrize("text", ["12 monkeys", "true story", "[1]"])
+def test_json_that_is_no_object_is_no_answer_to_an_object_s_schema(make, emulator, text):
+    emulator.script({"text": text})
+    with pytest.raises(OutputParserException, match="no JSON object"):
+        make().with_structured_output(UNTITLED).invoke("?")
+
+
+@METHODS
+@pytest.mark.parametrize("schema", [Person, PersonDict])
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_streamed_raw_answer_keeps_the_error_beside_it(
+    make, emulator, schema, method, asynchronous
+):
+    cut = '{"name": "Anna", "age": 3'
+    answer = {"text": cut} if method == "json_schema" else called(schema.__name__, cut)
+    emulator.script(answer | {"finish_reason": "length"})
+    model = make(model=OPEN).with_structured_output(schema, method=method, include_raw=True)
+    if asynchronous:
+        pieces = [piece async for piece in model.astream("?")]
+    else:
+        pieces = list(model.stream("?"))
+    found = reduce(add, pieces)
+    assert "max_tokens" in str(found["parsing_error"])
+    assert found["raw"].response_metadata["finish_reason"] == "length"
+
+
+@METHODS
+def test_a_streamed_raw_answer_comes_with_what_was_parsed(make, emulator, method):
+    text = '{"name": "Anna Petrova", "age": 31}'
+    emulator.script({"text": text} if method == "json_schema" else called("PersonDict", text))
+    model = make(model=OPEN).with_structured_output(PersonDict, method=method, include_raw=True)
+    pieces = list(model.stream("?"))
+    assert len([piece for piece in pieces if "raw" in piece]) > 2
+    found = reduce(add, pieces)
+    assert found["parsed"] == {"name": "Anna Petrova", "age": 31}
+    assert found["parsing_error"] is None
+
+
+@pytest.mark.parametrize("schema", [Person, PersonDict])
+def test_a_call_of_a_tool_beside_the_schema_is_no_error(make, emulator, weather, schema):
+    emulator.script({"tool_calls": [{"name": "weather", "arguments": {"city": "A"}}]})
+    model = make().with_structured_output(schema, tools=[weather], include_raw=True)
+    found = model.invoke("?")
+    assert (found["parsed"], found["parsing_error"]) == (None, None)
+    assert [call["name"] for call in found["raw"].tool_calls] == ["weather"]
+
+
+def test_an_end_without_a_reason_is_an_end(make, emulator):  # D10
+    event = 'data: {"choices":[{"delta":{"content":"no JSON"}}]}\n\ndata: [DONE]\n\n'
+    emulator.script({"chunks": [event]})
+    with pytest.raises(OutputParserException):
+        list(make().with_structured_output(Person).stream("?"))
+
+
+def test_json_nested_too_deeply_is_a_parsing_error(make, emulator):
+    emulator.script({"text": "[" * 100_000})
+    found = make().with_structured_output(Person, include_raw=True).invoke("?")
+    assert isinstance(found["parsing_error"], OutputParserException)

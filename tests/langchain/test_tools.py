@@ -1,11 +1,12 @@
 """Tools: how they go out, and what becomes of the calls that come back."""
 
+import json
 from functools import reduce
 from operator import add
 
 import pytest
 from langchain_core.exceptions import ModelInvalidRequestError
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 
 from yandex_compat import ConfigurationError, UnsupportedError
@@ -183,3 +184,43 @@ def test_tools_that_are_none_are_refused_unsent(make, emulator, tools):
     with pytest.raises(ConfigurationError):
         make().invoke("Hi", tools=tools)
     assert emulator.requests == []
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"name": "f", "description": "d", "parameters": {"type": "object", "properties": {}}},
+        {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}},
+        {"name": "f", "description": "takes nothing"},  # T23
+    ],
+    ids=["function", "OpenAI tool", "no parameters"],
+)
+def test_strict_reaches_every_form_of_a_tool(make, body, tool, strict):
+    make().bind_tools([tool], strict=strict).invoke("Hi")
+    function = body()["tools"][0]["function"]
+    assert function["strict"] is strict
+    assert function["parameters"]["type"] == "object"
+
+
+@pytest.mark.parametrize("choice", ["any", True])
+def test_any_tool_stays_any_beside_a_tool_named_required(make, emulator, body, weather, choice):
+    required = {"name": "required", "description": "d"}
+    emulator.script({"tool_calls": [{"name": "weather", "arguments": {"city": "A"}}]})
+    make().bind_tools([required, weather], tool_choice=choice).invoke("?")
+    assert body()["tool_choice"] == "required"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_line_end_inside_an_argument_is_read_and_goes_back_as_json(
+    make, emulator, body, weather, streamed
+):
+    emulator.script({"tool_calls": [{"name": "weather", "arguments": '{"city": "A\nB"}'}]})
+    model = make(model="qwen3-235b-a22b-fp8").bind_tools([weather])
+    answer = reduce(add, model.stream("?")) if streamed else model.invoke("?")
+    assert [call["args"] for call in answer.tool_calls] == [{"city": "A\nB"}]
+    model.invoke(
+        [HumanMessage("?"), answer, ToolMessage("sun", tool_call_id=answer.tool_calls[0]["id"])]
+    )
+    sent = body()["messages"][1]["tool_calls"][0]["function"]["arguments"]
+    assert json.loads(sent) == {"city": "A\nB"}

@@ -324,8 +324,9 @@ def _message(message: Message, profile: ModelProfile, model: str) -> dict[str, A
     if message.role not in _ROLES:
         raise UnsupportedError(f"role={message.role!r} must be one of {', '.join(_ROLES)}.")
     body: dict[str, Any] = {"role": message.role, "content": _content(message, profile, model)}
-    # Frameworks stamp an agent's name on its answers; only a user's is known to be taken (A15).
-    if message.name and message.role == "user":
+    # Frameworks stamp an agent's name on its answers, a word of theirs that need not be one of the
+    # service's (A15); a tool's result goes by its call.
+    if message.name and message.role in {"system", "user"}:
         body["name"] = message.name
     if message.tool_calls:
         body["tool_calls"] = [_tool_call(call) for call in message.tool_calls]
