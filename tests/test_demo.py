@@ -374,3 +374,15 @@ def test_help_names_the_commands():
     )
     assert "demo" in shown.stdout
     assert "emulator" in shown.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_demo_that_is_killed_leaves_no_emulator(number):
+    with subprocess.Popen(
+        command("demo"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment()
+    ) as process:
+        assert b"emulator at" in process.stdout.readline()
+        process.send_signal(number)
+        # The emulator writes its errors to the same pipe: it ends with the last that holds it.
+        process.communicate(timeout=30)
+    assert process.returncode == -number

@@ -308,7 +308,8 @@ def _service() -> Iterator[dict[str, Any]]:
 def _emulator() -> Iterator[tuple[str, int]]:
     """An emulator's address and process id, for as long as the block lasts."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "yandex_compat.emulator", "--port", "0"],
+        [sys.executable, "-m", "yandex_compat.emulator", "--port", "0", "--until-eof"],
+        stdin=subprocess.PIPE,  # ends with this process, however it ends
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -319,6 +320,4 @@ def _emulator() -> Iterator[tuple[str, int]]:
         yield url, process.pid
     finally:
         process.terminate()
-        process.wait()
-        if process.stdout:
-            process.stdout.close()
+        process.communicate()

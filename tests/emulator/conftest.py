@@ -3,28 +3,13 @@ import json
 import httpx
 import pytest
 
-from yandex_compat.emulator import Emulator
-
 YANDEX, OPEN = "gpt://test-folder/yandexgpt/latest", "gpt://test-folder/qwen3-235b-a22b-fp8"
 
 
 @pytest.fixture(scope="session")
-def _emulator():
-    with Emulator() as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def emulator(_emulator):
-    _emulator.clear()
-    yield _emulator
-    _emulator.clear()
-
-
-@pytest.fixture(scope="session")
-def _client(_emulator):
+def _client(_emulator_server):
     headers = {"Authorization": "Api-Key test-key"}
-    with httpx.Client(base_url=_emulator.chat_url, headers=headers, timeout=5) as client:
+    with httpx.Client(base_url=_emulator_server.chat_url, headers=headers, timeout=5) as client:
         yield client
 
 

@@ -337,3 +337,38 @@ def test_instructions_that_share_little_are_no_answer(text):
 def test_labels_are_no_answer(text):
     fenced = '"""\nfile: a.txt\n\nan unfinished sentence of some length\n"""'
     assert text(f"{fenced}\n\nWho?") == "an unfinished sentence of some length"
+
+
+def answered(answer):
+    assert answer.status_code == 200, answer.text
+    return json.loads(answer.json()["choices"][0]["message"]["content"])
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "#"},
+        {"type": "object", "properties": {"x": {"$ref": "#/properties/x"}}, "required": ["x"]},
+        {"type": "object", "properties": {"x": True, "y": False}, "required": ["x", "y"]},
+        {"anyOf": [True, {"type": "null"}]},
+    ],
+    ids=str,
+)
+def test_a_schema_that_says_nothing_is_filled_all_the_same(ask, schema):
+    form = {"type": "json_schema", "json_schema": {"name": "odd", "schema": schema}}
+    assert answered(ask("Hello there", response_format=form)) is not None
+
+
+def test_a_number_too_large_for_a_float_is_no_number(ask):
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
+    answer = ask("The number is " + "9" * 400, response_format=form)
+    assert isinstance(answered(answer)["n"], int)
+
+
+def test_a_list_of_constants_is_a_list_of_what_is_named(ask):
+    names = {"anyOf": [{"const": "red"}, {"const": "blue"}, {"const": "green"}]}
+    schema = {"type": "object", "properties": {"c": {"type": "array", "items": names}}}
+    form = {"type": "json_schema", "json_schema": {"name": "c", "schema": schema}}
+    answer = ask("Take blue and green.", response_format=form)
+    assert answered(answer) == {"c": ["blue", "green"]}

@@ -108,3 +108,27 @@ def test_leaving_lets_go_of_what_is_held_back():
 def test_unknown_paths_are_not_found(client):
     assert client.get("/nothing").status_code == 404
     assert client.put("/models").status_code == 405
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--port", "99999"], ["--port", "-1"], ["--quota", "0"], ["--chunk-delay", "nan"]],
+    ids=" ".join,
+)
+def test_numbers_out_of_range_are_told_in_one_line(words):
+    ended = subprocess.run([*COMMAND, *words], capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert words[0] in ended.stderr.splitlines()[-1]
+    assert words[1] in ended.stderr.splitlines()[-1]
+
+
+def test_the_command_ends_with_what_holds_its_input():
+    process = subprocess.Popen(
+        [*COMMAND, "--port", "0", "--until-eof"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline().startswith("http://")
+    process.communicate(timeout=10)  # closes the input
+    assert process.returncode == 0

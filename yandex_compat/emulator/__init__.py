@@ -4,11 +4,10 @@ It imports nothing else of this project, so that one wrong belief cannot hide on
 """
 
 try:
-    from .app import create_app
     from .server import Emulator
 except ModuleNotFoundError as error:
     raise ImportError(
         f"The emulator needs {error.name}: pip install 'yandex-compat[emulator]'"
     ) from error
 
-__all__ = ["Emulator", "create_app"]
+__all__ = ["Emulator"]

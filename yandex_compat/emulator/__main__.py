@@ -1,8 +1,11 @@
 """``python -m yandex_compat.emulator``: the emulator in the foreground."""
 
 import argparse
+import os
 import signal
 import sys
+import threading
+from collections.abc import Callable
 from typing import NoReturn
 
 from .access import Access
@@ -20,6 +23,8 @@ def main(argv: list[str] | None = None, prog: str = "python -m yandex_compat.emu
     # uvicorn raises the signal again once it has stopped: that is an orderly end.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(0))
+    if words.until_eof:
+        threading.Thread(target=_stop_at_eof, daemon=True).start()
     try:
         listener = Listener(
             service, words.host, words.port, lambda url: print(f"{url}/v1", flush=True)
@@ -38,17 +43,57 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    add("--port", type=int, default=8000, help="port, 0 for any that is free (%(default)s)")
+    add(
+        "--port",
+        type=_whole(0, 65_535),
+        default=8000,
+        help="port, 0 for any that is free (%(default)s)",
+    )
     add("--api-key", action="append", metavar="KEY", help=f"a valid key, repeatable ({KEY})")
     add("--folder", action="append", metavar="ID", help=f"a valid folder, repeatable ({FOLDER})")
-    add("--quota", type=int, default=10, help="concurrent generations a model (%(default)s)")
-    add("--chunk-delay", type=float, default=0.0, metavar="SECONDS", help="pause between chunks")
+    add(
+        "--quota",
+        type=_whole(1, 1_000_000),
+        default=10,
+        help="concurrent generations a model (%(default)s)",
+    )
+    add("--chunk-delay", type=_seconds, default=0.0, metavar="SECONDS", help="pause between chunks")
+    add(
+        "--until-eof",
+        action="store_true",
+        help="stop when standard input ends, as it does with the process that holds its other end",
+    )
     add(
         "--refuse-unsupported",
         action="store_true",
         help="answer 400 to fields that are documented as not supported",
     )
     return parser
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text} is no whole number from {low} to {high}")
+        return int(text)
+
+    return number
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds, 0 or more")
+    return seconds
+
+
+def _stop_at_eof() -> None:
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

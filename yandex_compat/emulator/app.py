@@ -82,7 +82,7 @@ class _Admin:
         return json_response({})
 
     async def requests(self, request: Request) -> Response:
-        return json_response(self._service.requests)
+        return json_response(list(self._service.requests))
 
     async def clear_requests(self, request: Request) -> Response:
         self._service.requests.clear()

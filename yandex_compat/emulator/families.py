@@ -40,7 +40,7 @@ FAMILIES: dict[str, Family] = {
     "yandexgpt": _YANDEX,
     "llama-lite": replace(_YANDEX, context=8_192),
     "llama": replace(_YANDEX, context=8_192),
-    "aliceai-llm": _YANDEX,
+    "aliceai-llm": _YANDEX,  # taken to be so: no page says
     "qwen3-235b-a22b-fp8": replace(_OPEN, context=256_000),
     "gpt-oss-120b": replace(_OPEN, reasons=True),
     "gpt-oss-20b": replace(_OPEN, reasons=True),

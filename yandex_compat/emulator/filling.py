@@ -1,4 +1,8 @@
-"""A value that keeps to a JSON schema, filled with what texts offer."""
+"""A value that keeps to a JSON schema, filled with what texts offer.
+
+It keeps to types, references, enums, the first branch of a union, bounds, lengths of lists and the
+longest of texts; not to pattern, minLength, multipleOf, prefixItems and the rarer formats.
+"""
 
 import re
 from typing import Any
@@ -204,21 +208,28 @@ class Filling:
 
     def _resolved(self, schema: Schema) -> Schema:
         """Follow references and take the first branch of a union that is not null."""
-        while True:
+        followed: set[str] = set()
+        while isinstance(schema, dict):
             own = {
                 key: value
                 for key, value in schema.items()
                 if key not in ("$ref", "anyOf", "oneOf", "allOf")
             }
             if "$ref" in schema:
+                if schema["$ref"] in followed:
+                    return own
+                followed.add(schema["$ref"])
                 schema = self._at(schema["$ref"]) | own
             elif union := schema.get("anyOf") or schema.get("oneOf"):
-                real = [branch for branch in union if branch.get("type") != "null"]
-                schema = (real or union)[0] | own
+                real = [one for one in union if isinstance(one, dict) and one.get("type") != "null"]
+                constants = [one["const"] for one in real if "const" in one]
+                named = constants and len(constants) == len(real)
+                schema = ({"enum": constants} if named else (real or [{}])[0]) | own
             elif parts := schema.get("allOf"):
                 schema = {key: value for part in parts for key, value in part.items()} | own
             else:
                 return own
+        return {}  # a schema may be true, or false
 
     def _at(self, reference: str) -> Schema:
         target = self._root
@@ -228,8 +239,10 @@ class Filling:
 
 
 def _may_be_null(schema: Schema) -> bool:
+    if not isinstance(schema, dict):
+        return False
     branches = schema.get("anyOf") or schema.get("oneOf") or [schema]
-    return any("null" in str(branch.get("type")) for branch in branches)
+    return any("null" in str(one.get("type")) for one in branches if isinstance(one, dict))
 
 
 def _kind(schema: Schema) -> str:

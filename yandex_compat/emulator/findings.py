@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from math import isfinite
 
 from .words import STOP_WORDS, content_words, words
 
@@ -41,7 +42,8 @@ def numbers(text: str) -> list[float]:
     """Return the numbers of a text in order."""
     # A minus after a digit is an operator: 3-2 holds 3 and 2.
     apart = re.sub(r"(?<=\d) *- *(?=\d)", " ", text)
-    return [float(found.replace(",", "")) for found in re.findall(_NUMBER, apart)]
+    found = [float(one.replace(",", "")) for one in re.findall(_NUMBER, apart)]
+    return [one for one in found if isfinite(one)]
 
 
 def phrases(text: str) -> list[str]:

@@ -39,5 +39,5 @@ def parsed(raw: bytes) -> object:
     """Return a body as JSON, or as text if it is none."""
     try:
         return json.loads(raw) if raw else None
-    except ValueError:
+    except (RecursionError, ValueError):
         return raw.decode(errors="replace")

@@ -1,6 +1,6 @@
 """The emulated account: its settings, and what changes while it serves."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -8,6 +8,8 @@ from .access import Access
 from .refusals import refused
 from .request_log import RequestRecord
 from .scripts import ScriptQueue
+
+_KEPT = 10_000  # requests in the log, so that it does not grow for ever
 
 
 @dataclass(slots=True)
@@ -22,7 +24,7 @@ class Service:
     refuse_unsupported: bool = False
     chunk_delay: float = 0.0
     scripts: ScriptQueue = field(default_factory=ScriptQueue)
-    requests: list[RequestRecord] = field(default_factory=list)
+    requests: deque[RequestRecord] = field(default_factory=lambda: deque(maxlen=_KEPT))
     in_flight: int = 0
     _generating: Counter[str] = field(default_factory=Counter)
 
