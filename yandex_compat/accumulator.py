@@ -24,7 +24,7 @@ class Accumulator:
         self._reasoning: list[str] = []
         self._refusal: list[str] = []
         self._calls: dict[int, _OpenCall] = {}
-        self._end = StreamEnd()
+        self._end: StreamEnd | None = None
 
     def add(self, delta: Delta) -> None:
         """Add one delta."""
@@ -56,8 +56,15 @@ class Accumulator:
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
-        """The calls so far, the last of which may still lack a part of its arguments."""
-        return tuple(ToolCall(call.id, call.name, call.arguments) for call in self._calls.values())
+        """The calls so far, the last of which may still lack a part of its arguments.
+
+        Once the model has ended its answer, no arguments at all are those of an empty object.
+        """
+        ended = self._end is not None and self._end.finish_reason not in CUT_SHORT
+        nothing = "{}" if ended else ""
+        return tuple(
+            ToolCall(call.id, call.name, call.arguments or nothing) for call in self._calls.values()
+        )
 
     @property
     def calls_are_complete(self) -> bool:
@@ -66,16 +73,12 @@ class Accumulator:
 
     def completion(self) -> Completion:
         """The completion as far as it has come."""
-        end = self._end
-        nothing = "" if end.finish_reason in CUT_SHORT else "{}"
+        end = self._end or StreamEnd()
         return Completion(
             text=self.text,
             reasoning=self.reasoning,
             refusal=self._joined(self._refusal),
-            tool_calls=tuple(
-                ToolCall(call.id, call.name, call.arguments or nothing)
-                for call in self._calls.values()
-            ),
+            tool_calls=self.tool_calls,
             finish_reason=end.finish_reason,
             usage=end.usage,
             model=end.model,

@@ -28,15 +28,16 @@ _PROFILES = {
     "qwen3": ModelProfile(context_window=256_000, images=False),
     "gpt-oss": ModelProfile(context_window=128_000, images=False),
     "gemma-3": ModelProfile(context_window=128_000, images=True),
+    # Known to be on the chat API only; the rest is taken to be as of the service's own models.
     "aliceai-llm": ModelProfile(context_window=32_000, images=False, calls_by_name=True),
 }
 
-_NAME = re.compile(r"[\w.-]+(/[\w.@-]+)?", re.ASCII)
+# NAME and BRANCH, or NAME and VERSION@SUFFIX of a fine-tuned model.
+_NAMED = r"(?P<name>[\w.-]+)(/(?P<branch>[\w.-]+(@[\w.-]+)?))?"
+_NAME = re.compile(_NAMED, re.ASCII)
 # A folder travels in a header too, which takes printable ASCII only.
 _FOLDER = r"[!-.0-~]+"
-_URI = re.compile(
-    rf"(?P<scheme>\w+)://(?P<folder>{_FOLDER})/(?P<name>[^/\s]+)(/(?P<branch>[^/\s]+))?"
-)
+_URI = re.compile(rf"(?P<scheme>\w+)://(?P<folder>{_FOLDER})/{_NAMED}", re.ASCII)
 _KIND = {"gpt": "text model", "emb": "embedding model"}
 
 

@@ -36,8 +36,10 @@ from yandex_compat.wires import chat, embeddings
 # Seconds that a server gets to end the body of an answer that has ended, so that its connection
 # can be used again.
 _PATIENCE = 0.5
+# A shorter value of a header is no secret, and stands in many a text.
+_SHORTEST_SECRET = 8
 _NEVER_SENT = (
-    httpx.InvalidURL, httpx.LocalProtocolError, httpx.UnsupportedProtocol, UnicodeError,
+    httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError,
 )  # fmt: skip
 
 
@@ -115,6 +117,11 @@ class YandexClient:
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
         return twin
+
+    @property
+    def auth(self) -> httpx.Auth:
+        """The credential that requests go out with."""
+        return self._settings.auth
 
     def close(self) -> None:
         """Give up the shared connections; a client that was passed in stays open."""
@@ -299,7 +306,7 @@ class YandexClient:
         except httpx.HTTPStatusError as error:
             response = error.response  # a hook of the user's client raised it
         except (httpx.RequestError, httpx.InvalidURL, UnicodeError, ExceptionGroup) as error:
-            failure = self._failure_of_sending(error)
+            failure = self._failure_of_sending(error, request)
         if failure:
             # Raised out here, it does not drag along an error that holds the request's headers.
             try:
@@ -321,7 +328,7 @@ class YandexClient:
         except httpx.HTTPStatusError as error:
             response = error.response
         except (httpx.RequestError, httpx.InvalidURL, UnicodeError, ExceptionGroup) as error:
-            failure = self._failure_of_sending(error)
+            failure = self._failure_of_sending(error, request)
         if failure:
             try:
                 raise failure
@@ -351,13 +358,19 @@ class YandexClient:
         except httpx.ResponseNotRead:
             body = b""  # it broke, or a hook closed it; the status says enough
         raise error_from_response(
-            response.status_code, response.headers, body, self._secrets(response)
+            response.status_code,
+            response.headers,
+            body,
+            self._secrets(response),
+            _client_request_id(response.request),
         )
 
     def _secrets(self, response: httpx.Response) -> tuple[str, ...]:
-        """What must not be repeated: the credential, also that of an auth of the user's own."""
-        sent = response.request.headers.get("authorization", "").partition(" ")[2]
-        return (*secrets_of(self._settings.auth), *([sent] if sent else []))
+        """What must not be repeated: credentials, also those of an auth or headers of one's own."""
+        sent = response.request.headers.get("authorization", "").rpartition(" ")[2]
+        given = self._settings.default_headers.values()
+        long_enough = (value for value in (sent, *given) if len(value) >= _SHORTEST_SECRET)
+        return (*secrets_of(self._settings.auth), *long_enough)
 
     @contextmanager
     def _failures_inside(self, response: httpx.Response) -> Iterator[None]:
@@ -365,23 +378,35 @@ class YandexClient:
 
         They are changed in place: a second error would keep the first, uncleaned, as its context.
         """
-        secrets = self._secrets(response)
         try:
             yield
-        except APIError as error:
-            body = error.response.content
-            told = error_from_response(response.status_code, response.headers, body, secrets)
-            error.args, error.__dict__ = told.args, told.__dict__
-            raise
-        except MalformedAnswer as error:
-            error.args = (without_secrets(secrets, str(error)),)
+        except YandexError as error:
+            secrets, asked = self._secrets(response), _client_request_id(response.request)
+            error.client_request_id = asked
+            if isinstance(error, APIError):
+                status, headers, body = response.status_code, response.headers, error.response
+                told = error_from_response(status, headers, body.content, secrets, asked)
+                error.args, error.__dict__ = told.args, told.__dict__
+            elif isinstance(error, MalformedAnswer):
+                error.args = (without_secrets(secrets, str(error)),)
             raise
 
-    def _failure_of_sending(self, error: Exception) -> YandexError:
+    def _failure_of_sending(self, error: Exception, request: httpx.Request) -> YandexError:
+        failure = self._sending_failed(error)
+        failure.client_request_id = _client_request_id(request)
+        return failure
+
+    def _sending_failed(self, error: Exception) -> YandexError:
         if isinstance(error, httpx.TimeoutException):
             return RequestTimedOut(
                 f"No answer in time ({type(error).__name__}, timeout={self._settings.timeout} s). "
                 f"Try again, or raise timeout."
+            )
+        if isinstance(error, httpx.LocalProtocolError):
+            # Its own text repeats the header that can't be sent, which may be the credential.
+            return ConfigurationError(
+                "The request can't be sent (LocalProtocolError): a header has signs that none has. "
+                "Check what auth adds, such as a line end behind a token, and default_headers."
             )
         if isinstance(error, httpx.DecodingError):
             return MalformedAnswer(f"The answer's encoding is broken ({self._told(error)}).")
@@ -425,6 +450,11 @@ class YandexClient:
             "wait": lambda state: wait(state) or 0.0,
             "reraise": True,
         }
+
+
+def _client_request_id(request: httpx.Request) -> str | None:
+    sent: str | None = request.headers.get("x-client-request-id")
+    return sent
 
 
 def _body_may_break(response: httpx.Response) -> suppress:

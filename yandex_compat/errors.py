@@ -36,9 +36,14 @@ if TYPE_CHECKING:
 
 
 class YandexError(Exception):
-    """The root of the tree; its text is one line that says what to do."""
+    """The root of the tree; its text is one line that says what to do.
+
+    `client_request_id` is the `x-client-request-id` of the request that failed, which is what the
+    service's support asks for (WIRE Headers); None where nothing was sent.
+    """
 
     retryable = False
+    client_request_id: str | None = None
 
 
 class ConfigurationError(YandexError):
@@ -112,7 +117,10 @@ class ServerError(APIError):
 
 
 class ConnectionFailed(YandexError):
-    """No answer came: the connection could not be made, or broke before the first byte."""
+    """No answer came: the connection could not be made, or broke before the answer was whole.
+
+    A streamed answer that breaks once it has begun is a StreamInterrupted.
+    """
 
     retryable = True
 
@@ -145,13 +153,13 @@ _BY_STATUS: Mapping[int, type[APIError]] = {
 }
 _ADVICE: Mapping[type[APIError], str] = {
     InvalidRequestError: "Change the request as the message says.",
-    ContextOverflowError: "Shorten the messages, or take a model with a larger context.",
+    ContextOverflowError: "Shorten what is sent, or take a model with a larger context.",
     AuthenticationError: "Check api_key (YC_API_KEY) or iam_token (YC_IAM_TOKEN); an IAM token "
     "lives 12 hours at most.",
     PermissionDeniedError: "Give the account the role ai.languageModels.user in this folder.",
     NotFoundError: "Check base_url and the model's name.",
     RateLimitError: "Send fewer requests at once, or ask for a larger quota.",
-    ServerError: "Try again later; the request id is what the service's support asks for.",
+    ServerError: "Try again later; support asks for the client request's id.",
 }
 _STATUS_OF_GRPC = {3: 400, 4: 504, 5: 404, 7: 403, 8: 429, 12: 501, 13: 500, 14: 503, 16: 401}
 _STATUS_OF_TYPE = {
@@ -173,7 +181,11 @@ _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 
 
 def error_from_response(
-    status: int, headers: Mapping[str, str], body: bytes, secrets: Collection[str] = ()
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    secrets: Collection[str] = (),
+    client_request_id: str | None = None,
 ) -> APIError:
     """The error that an answer with a bad status stands for; takes every body shape of WIRE C.
 
@@ -183,16 +195,16 @@ def error_from_response(
     lower = _readable(headers, secrets)
     text = without_secrets(secrets, body.decode("utf-8", "replace"))
     message, code, named_status = _read(text)
-    # Once more: in JSON, a credential may stand with its signs escaped.
-    message = without_secrets(secrets, message)
     if status < 300:
         status = named_status if named_status and 400 <= named_status < 600 else 500
     message = message or httpx.codes.get_reason_phrase(status)
     kind = _kind(status, message)
     request_id = lower.get("x-request-id")
     asked_by = f" (request {request_id})" if request_id else ""
-    return kind(
-        f"{status}: {message}{asked_by}. {_advice(kind, message)}",
+    if client_request_id:
+        asked_by = f" (client request {client_request_id})"
+    error = kind(
+        f"{status}: {message}{asked_by}. {_advice(kind, status, message)}",
         status_code=status,
         code=code,
         request_id=request_id,
@@ -200,6 +212,8 @@ def error_from_response(
         retry_after=_seconds(lower.get("retry-after")),
         response=httpx.Response(status, headers=lower, content=text.encode()),
     )
+    error.client_request_id = client_request_id
+    return error
 
 
 def is_error(body: object) -> bool:
@@ -246,8 +260,10 @@ def _kind(status: int, message: str) -> type[APIError]:
     return _BY_STATUS.get(status, InvalidRequestError)
 
 
-def _advice(kind: type[APIError], message: str) -> str:
+def _advice(kind: type[APIError], status: int, message: str) -> str:
     lower = message.lower()
+    if status == 501:
+        return "The service does not do this: change what is asked for."
     if "folder id" in lower and "match" in lower:
         return "Set folder_id (YC_FOLDER_ID) to the folder of the key's service account."
     if "model_uri" in lower or "model uri" in lower:
@@ -273,10 +289,15 @@ def _seconds(value: str | None) -> float | None:
 
 
 def without_secrets(secrets: Collection[str], text: str) -> str:
-    """The text with each secret blotted out."""
-    for secret in secrets:
-        text = text.replace(secret, "***")
+    """The text with each secret blotted out, also where JSON escapes its signs."""
+    for secret in sorted(secrets, key=len, reverse=True):  # one may hold another
+        text = _spellings(secret).sub("***", text)
     return text
+
+
+def _spellings(secret: str) -> re.Pattern[str]:
+    signs = (rf"(?:\\*{re.escape(sign)}|\\+u(?i:{ord(sign):04x}))" for sign in secret)
+    return re.compile("".join(signs))
 
 
 def _readable(headers: Mapping[str, str], secrets: Collection[str]) -> httpx.Headers:

@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from yandex_compat.parameters import named_once
+
 
 class Generation(BaseModel):
     """What each answer is asked with; the word of a call wins over the same word here."""
@@ -35,14 +37,9 @@ class Generation(BaseModel):
         """The model's own words with those given on top, the last winning; None gives nothing."""
         words = {word: getattr(self, word) for word in GENERATION_WORDS}
         for more in given:
-            words |= {_name(word): value for word, value in more.items() if value is not None}
+            words |= named_once(more)
         return words
 
 
 GENERATION_WORDS = tuple(Generation.model_fields)
 """The words of Generation, `model` first."""
-
-
-def _name(word: str) -> str:
-    """One name for what has two: else the older one's default would win over the call (A9)."""
-    return "max_tokens" if word == "max_completion_tokens" else word

@@ -29,12 +29,10 @@ def request_from_words(
     nobody knows; both name `extra_body`, which forwards anything untouched.
     """
     known: dict[str, Any] = {}
-    for word, value in words.items():
+    for word, value in named_once(words).items():
         if asks_for_nothing(word, value):
             continue
-        if word == "max_completion_tokens":
-            known["max_tokens"] = value
-        elif word in _WORDS:
+        if word in _WORDS:
             known[word] = value
         else:
             raise _refusal(word)
@@ -43,6 +41,19 @@ def request_from_words(
     if "response_format" in known:
         known["response_format"] = response_format(known["response_format"])
     return CompletionRequest(model=model, messages=messages, **known)
+
+
+def named_once(words: Mapping[str, Any]) -> dict[str, Any]:
+    """The words that are not None, each under one name: max_completion_tokens as max_tokens (A9).
+
+    Raises ConfigurationError where both names are given.
+    """
+    given = {word: value for word, value in words.items() if value is not None}
+    if "max_completion_tokens" not in given:
+        return given
+    if "max_tokens" in given:
+        raise ConfigurationError("max_tokens and max_completion_tokens are one word: pass one.")
+    return given | {"max_tokens": given.pop("max_completion_tokens")}
 
 
 def asks_for_nothing(word: str, value: object) -> bool:

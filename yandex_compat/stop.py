@@ -96,7 +96,8 @@ class StopFilter:
 def cut_completion(completion: Completion, stops: Sequence[str]) -> Completion:
     """A whole answer as a service with stop sequences would have given it.
 
-    The refusal of a content filter is not the model's text, and is left whole (WIRE A6).
+    Calls are cut with the rest of the text: a model writes them after it. The refusal of a content
+    filter is not the model's text, and is left whole (WIRE A6).
     """
     if completion.finish_reason == "content_filter":
         return completion

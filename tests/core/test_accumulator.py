@@ -78,3 +78,18 @@ def test_calls_are_complete_when_each_has_an_object(arguments, complete):
 def test_two_accumulators_share_nothing():
     one, other = folded(Delta(text="a")), folded(Delta(text="b"))
     assert (one.text, other.text) == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("end", "arguments"),
+    [
+        (None, ""),
+        (StreamEnd(), "{}"),
+        (StreamEnd("tool_calls"), "{}"),
+        (StreamEnd("length"), ""),
+        (StreamEnd("content_filter"), ""),
+    ],
+)
+def test_no_arguments_are_an_empty_object_only_where_the_model_ended_its_answer(end, arguments):
+    made = folded(part(0, "1", "f", ""), *([Delta(final=end)] if end else []))  # D6
+    assert made.tool_calls == made.completion().tool_calls == (ToolCall("1", "f", arguments),)

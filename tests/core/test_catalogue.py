@@ -88,6 +88,9 @@ def test_a_name_without_a_folder_says_where_to_give_one(folder):
         "gpt://папка/yandexgpt",
         "gpt://b\n1g/yandexgpt",
         "yandexgpt\n",
+        "gpt://b1g/яндекс",
+        "gpt://b1g/yandexgpt/nightly@",
+        "yandexgpt/@x",
     ],
 )
 def test_what_is_neither_name_nor_uri_is_refused_with_the_forms(model):

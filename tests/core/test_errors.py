@@ -198,7 +198,8 @@ def test_the_two_mistakes_users_make_get_their_advice(message, advice):  # WIRE 
         (404, "base_url"),
         (308, "base_url"),
         (429, "quota"),
-        (500, "request id"),
+        (500, "client request"),
+        (501, "does not do this"),
     ],
 )
 def test_each_kind_says_what_to_do(status, advice):  # D11

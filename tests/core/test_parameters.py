@@ -165,3 +165,9 @@ def test_response_format_is_read_from_its_dict(form, read):  # WIRE A8
 def test_response_formats_of_other_shapes_are_refused(form):  # D8
     with pytest.raises(ConfigurationError, match="response_format must be"):
         made(response_format=form)
+
+
+def test_two_names_of_one_word_are_refused():  # A9
+    with pytest.raises(ConfigurationError, match=r"max_tokens.*max_completion_tokens"):
+        made(max_tokens=1, max_completion_tokens=2)
+    assert made(max_tokens=None, max_completion_tokens=2).max_tokens == 2

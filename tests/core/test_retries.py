@@ -218,7 +218,6 @@ async def test_connections_are_retried(client_over, request_of, waits, way, fail
 @pytest.mark.parametrize(
     ("failure", "kind"),
     [
-        (httpx.LocalProtocolError("Illegal header value"), ConfigurationError),
         (httpx.UnsupportedProtocol("no http"), ConfigurationError),
         (httpx.InvalidURL("no host"), ConfigurationError),
         (UnicodeError("label empty or too long"), ConfigurationError),

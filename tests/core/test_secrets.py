@@ -12,6 +12,8 @@ from yandex_compat import (
     AuthenticationError,
     ConfigurationError,
     IamTokenAuth,
+    MalformedAnswer,
+    PermissionDeniedError,
     YandexClient,
     YandexError,
 )
@@ -224,3 +226,51 @@ def test_a_credential_escaped_in_json_is_blotted_out(
 @pytest.mark.parametrize("signs", ["AQVN.a~b+c/d=", "t1.9eu_-x", "0"])
 def test_every_sign_of_a_credential_is_taken(signs):
     assert ApiKeyAuth(signs).secrets == (signs,)
+
+
+@pytest.mark.parametrize("ask", ["complete", "stream", "embed"])
+def test_a_token_with_a_line_end_is_told_and_not_shown(raw_server, request_of, ask):
+    """As read from a file: httpx takes it, the connection refuses it and repeats it."""
+    client = YandexClient(auth=Own(f"{KEY}\n"), folder_id="f", base_url=raw_server().url)
+    asks = {
+        "complete": lambda: client.complete(request_of()),
+        "stream": lambda: list(client.stream(request_of())),
+        "embed": lambda: client.embed("text", model="text-search-doc"),
+    }
+    with pytest.raises(ConfigurationError, match=r"auth.*line end.*default_headers") as caught:
+        asks[ask]()
+    assert KEY not in everything_of(caught.value)
+
+
+def test_a_credential_without_a_scheme_and_headers_of_one_s_own_are_blotted_out(
+    client_over, request_of
+):
+    class Bare(httpx.Auth):
+        def auth_flow(self, request):
+            request.headers["Authorization"] = KEY
+            yield request
+
+    def service(request):
+        return httpx.Response(403, text=f"no {KEY}, no {request.headers['x-token']}, no 1")
+
+    headers = {"x-token": f"{KEY}-of-a-header", "x-one": "1"}
+    client = client_over(service, api_key=None, auth=Bare(), default_headers=headers)
+    with pytest.raises(PermissionDeniedError, match=r"no \*\*\*, no \*\*\*, no 1") as caught:
+        client.complete(request_of())
+    assert KEY not in everything_of(caught.value)
+
+
+def test_an_escaped_credential_is_blotted_out_of_the_body_as_well(client_over, request_of):
+    key = "AQVN+abc/def=0123456789"
+    body = '{"message":"' + "x" * 488 + ' AQVN\\u002Babc\\/def=0123456789","code":16}'
+    client = client_over(lambda _: httpx.Response(401, text=body), api_key=key)
+    with pytest.raises(AuthenticationError) as caught:
+        client.complete(request_of())
+    assert "AQVN" not in str(caught.value)
+    assert "abc" not in caught.value.response.text
+    odd = client_over(
+        lambda _: httpx.Response(200, text='{"key":"AQVN\\u002Babc\\/def=0123456789"}'), api_key=key
+    )
+    with pytest.raises(MalformedAnswer) as caught:
+        odd.complete(request_of())
+    assert "abc" not in str(caught.value)

@@ -21,7 +21,6 @@ from yandex_compat.completion import (
     Usage,
 )
 from yandex_compat.errors import (
-    ConfigurationError,
     MalformedAnswer,
     StreamInterrupted,
     UnsupportedError,
@@ -32,6 +31,7 @@ from yandex_compat.errors import (
 from yandex_compat.framing import SSEFraming
 from yandex_compat.jsontext import SurrogateJoiner
 from yandex_compat.messages import ImagePart, Message, Part, TextPart, ToolCall
+from yandex_compat.request_checks import check_request
 from yandex_compat.tool_calls import CallIds, ToolCallAssembler, for_server, mint_id
 from yandex_compat.tools import ResponseFormat, Tool, ToolChoice
 
@@ -43,10 +43,6 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "frequency_penalty": (-2, 2),
     "presence_penalty": (-2, 2),
 }
-_FUNCTION_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_ROLES = ("system", "user", "assistant", "tool")
-_EFFORTS = ("low", "medium", "high")
-_FORMS = ("text", "json_object", "json_schema")
 _WRONG_SHAPE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 _LAST_WORD = re.compile(r"[\w.~+/=-]+\Z")
 
@@ -59,7 +55,7 @@ def encode(
     Raises ConfigurationError for a value outside its documented range, UnsupportedError for
     content the model can't take.
     """
-    _check(request)
+    check_request(request, _RANGES)
     messages = for_server(request.messages, calls_by_name=profile.calls_by_name)
     body: dict[str, Any] = {
         "model": uri,
@@ -102,6 +98,7 @@ def decode(
 def _completion(body: Mapping[str, Any], ids: CallIds) -> Completion:
     choice = body["choices"][0]
     message = choice["message"]
+    _refuse_function_call(message)
     reason = _text(choice.get("finish_reason"))
     nothing = "" if reason in CUT_SHORT else "{}"
     return Completion(
@@ -217,6 +214,7 @@ class StreamDecoder:
         reason = _text(choice.get("finish_reason"))
         self.end.finish_reason = reason or self.end.finish_reason
         delta = choice.get("delta") or {}
+        _refuse_function_call(delta)
         text = delta.get("content") or ""
         replaces = reason == "content_filter" and bool(text)
         if replaces:
@@ -261,68 +259,7 @@ class StreamDecoder:
         )
 
 
-def _check(request: CompletionRequest) -> None:
-    for word, (low, high) in _RANGES.items():
-        value = getattr(request, word)
-        if value is not None and not _is_number_within(value, low, high):
-            raise ConfigurationError(f"{word}={value!r} must be a number from {low} to {high}.")
-    tokens = request.max_tokens
-    if tokens is not None and (
-        isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 1
-    ):
-        raise ConfigurationError(f"max_tokens={tokens!r} must be a whole number above 0.")
-    if request.reasoning_effort not in (None, *_EFFORTS):
-        raise ConfigurationError(
-            f"reasoning_effort={request.reasoning_effort!r} must be one of {', '.join(_EFFORTS)}."
-        )
-    stops = request.stop
-    if not isinstance(stops, list | tuple) or not all(isinstance(stop, str) for stop in stops):
-        raise ConfigurationError(f"stop={request.stop!r} must be a tuple of texts.")
-    if not isinstance(request.extra_body, Mapping):
-        raise ConfigurationError(
-            f"extra_body must be a dict, not {type(request.extra_body).__name__}."
-        )
-    form = request.response_format
-    if form and form.type not in _FORMS:
-        raise ConfigurationError(
-            f"response_format is of type {form.type!r}, which must be one of {', '.join(_FORMS)}."
-        )
-    if form and form.type == "json_schema" and form.schema is None:
-        raise ConfigurationError("response_format of type json_schema needs a schema.")
-    _check_tools(request)
-
-
-def _is_number_within(value: object, low: float, high: float) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
-
-
-def _check_tools(request: CompletionRequest) -> None:
-    names = [tool.name for tool in request.tools]
-    for name in names:
-        if not _FUNCTION_NAME.fullmatch(name):
-            raise ConfigurationError(
-                f"A tool is named {name!r}: rename it to 1 to 64 of A-Z, a-z, 0-9, _ and -."
-            )
-        if names.count(name) > 1:
-            raise ConfigurationError(f"Two tools are named {name!r}: rename one of them.")
-    choice = request.tool_choice
-    if choice is None or choice.mode in {"auto", "none"}:
-        return
-    if choice.mode not in {"required", "function"}:
-        raise ConfigurationError(f"tool_choice has the unknown mode {choice.mode!r}.")
-    if not names:
-        raise ConfigurationError(
-            "tool_choice asks for a call, but there are no tools: pass tools=…."
-        )
-    if choice.mode == "function" and choice.name not in names:
-        raise ConfigurationError(
-            f"tool_choice names {choice.name!r}, which is none of the tools: {', '.join(names)}."
-        )
-
-
 def _message(message: Message, profile: ModelProfile, model: str) -> dict[str, Any]:
-    if message.role not in _ROLES:
-        raise UnsupportedError(f"role={message.role!r} must be one of {', '.join(_ROLES)}.")
     body: dict[str, Any] = {"role": message.role, "content": _content(message, profile, model)}
     # Frameworks stamp an agent's name on its answers, a word of theirs that need not be one of the
     # service's (A15); a tool's result goes by its call.
@@ -399,6 +336,14 @@ def _response_format(form: ResponseFormat) -> dict[str, Any]:
     if form.strict is not None:
         schema["strict"] = form.strict
     return {"type": "json_schema", "json_schema": schema}
+
+
+def _refuse_function_call(message: Mapping[str, Any]) -> None:
+    """Raise MalformedAnswer for what answers the deprecated `functions` only (WIRE A15)."""
+    if message.get("function_call"):
+        raise MalformedAnswer(
+            "The answer holds a function_call, which is not read: ask with tools, not functions."
+        )
 
 
 def _call(call: Mapping[str, Any], ids: CallIds, nothing: str) -> ToolCall:
