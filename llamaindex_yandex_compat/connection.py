@@ -11,7 +11,8 @@ from yandex_compat.connection import Connection
 class YandexConnection(Connection, BaseComponent):
     """The words of Connection; `to_dict` and repr leave secrets out.
 
-    Secrets of the environment are no fields: they are read again where a pickle is loaded.
+    Secrets of the environment are no fields: copies keep them, a pickle does not, so that they are
+    read again where it is loaded.
     """
 
     api_key: SecretStr | None = Field(default=None, exclude=True, repr=False)

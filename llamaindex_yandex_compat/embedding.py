@@ -1,11 +1,15 @@
 """YandexEmbedding: vectors of documents and of queries, each from the model made for it."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
 
 from llamaindex_yandex_compat.connection import YandexConnection
 from yandex_compat import ConfigurationError
+
+_NAMES = ("model", "model_name")
+_ONE_WORD = dict.fromkeys(_NAMES, _NAMES)
 
 
 class YandexEmbedding(YandexConnection, BaseEmbedding):
@@ -30,11 +34,23 @@ class YandexEmbedding(YandexConnection, BaseEmbedding):
     def _prepared(cls, words: dict[str, Any]) -> dict[str, Any]:
         # The framework's own word, which its events show, stands for the model of documents.
         words = super()._prepared(words)
-        names = {words[word] for word in ("model", "model_name") if words.get(word) is not None}
-        if len(names) > 1:
+        name = words.get("model", words.get("model_name", cls.model_fields["model"].default))
+        if words.get("model_name", name) != name:
             raise ConfigurationError("model and model_name differ: pass one of them.")
-        name = names.pop() if names else cls.model_fields["model"].default
         return words | {"model": name, "model_name": name}
+
+    def __setattr__(self, name: str, value: Any) -> None:  # noqa: ANN401 -- any field's value
+        for both in _ONE_WORD.get(name, (name,)):
+            super().__setattr__(both, value)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with other words, `model` and `model_name` being one."""
+        named = {
+            both: value
+            for name, value in (update or {}).items()
+            for both in _ONE_WORD.get(name, (name,))
+        }
+        return super().model_copy(update=named, deep=deep)
 
     def _check_model(self) -> None:
         for model in (self.model, self.query_model):
@@ -72,9 +88,6 @@ class YandexEmbedding(YandexConnection, BaseEmbedding):
 
     async def _aget_text_embedding(self, text: str) -> list[float]:
         return (await self._client.aembed(text, model=self.model)).vector
-
-    def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        return [self._get_text_embedding(text) for text in texts]
 
     async def _aget_text_embeddings(self, texts: list[str]) -> list[list[float]]:
         # The framework starts its batches together; each of them stays one request at a time.

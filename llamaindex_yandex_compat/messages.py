@@ -1,6 +1,6 @@
 """Every mapping between LlamaIndex's messages, tools and responses and the core's."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from io import IOBase
 from typing import Any
 
@@ -25,6 +25,7 @@ from pydantic import BaseModel
 from yandex_compat import (
     Accumulator,
     Completion,
+    ConfigurationError,
     Delta,
     ImagePart,
     Message,
@@ -111,7 +112,7 @@ def _image_url(block: ImageBlock) -> str:
         raise UnsupportedError("An image of unknown kind: set the block's image_mimetype.")
     try:
         return block.inline_url()
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise UnsupportedError(
             f"A content block of type 'image' holds no image: {error}."
         ) from None
@@ -122,7 +123,7 @@ def _document_text(block: DocumentBlock) -> str:
     if (block.data or block.path) and (mimetype.startswith("text/") or "json" in mimetype):
         try:
             return str(block.resolve_document().read(), "utf-8")
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             raise UnsupportedError(
                 f"A content block of type 'document' ({block.title}) holds no UTF-8 text: {error}."
             ) from None
@@ -172,6 +173,8 @@ def tool_spec(tool: BaseTool) -> dict[str, Any]:
 
 def to_tools(tools: Iterable[Any]) -> tuple[Tool, ...]:
     """Tools from the framework's, or from the OpenAI form."""
+    if not isinstance(tools, list | tuple):
+        raise ConfigurationError(f"tools must be a list, not {type(tools).__name__}.")
     return tuple(map(_tool, tools))
 
 
@@ -206,7 +209,7 @@ def to_tool_choice(choice: object) -> ToolChoice | None:
 def from_completion(completion: Completion) -> ChatResponse:
     """LlamaIndex's response of a whole answer."""
     return ChatResponse(
-        message=_message(completion, completion.tool_calls),
+        message=_message(completion),
         raw=_raw(completion),
         additional_kwargs=_reported(completion),
     )
@@ -222,8 +225,7 @@ def from_accumulated(received: Accumulator, delta: Delta) -> ChatResponse:
     if delta.final:
         response = from_completion(completion)
     else:
-        # Without the core's "{}" for arguments that are still to come.
-        response = ChatResponse(message=_message(completion, received.tool_calls))
+        response = ChatResponse(message=_message(completion))
     response.delta = delta.text if completion.text else delta.refusal
     if delta.reasoning:
         response.additional_kwargs["thinking_delta"] = delta.reasoning
@@ -243,7 +245,7 @@ def to_completion_response(response: ChatResponse) -> CompletionResponse:
 def to_selections(response: ChatResponse) -> list[ToolSelection]:
     """The calls of a response, arguments parsed: those of an unfinished stream as far as they go.
 
-    Arguments that are no JSON object in the end make the tool fail, and the model read why.
+    Arguments that are no JSON object in the end make whatever tool fail: it never runs on them.
     """
     extras = response.additional_kwargs
     parse = _arguments if "finish_reason" in extras else _arguments_so_far
@@ -260,8 +262,9 @@ def _arguments(call: ToolCall, *, cut: bool) -> dict[str, Any]:
         return arguments
     if not call.arguments.strip() and not cut:
         return {}
-    # Two words: the framework hands the value of a single one over as if it were the argument.
-    return {"INVALID_JSON": call.arguments, "error": "the arguments are no JSON object"}
+    # No function takes a second `self`, not even one of `**kwargs`, so that none runs on this; and
+    # of a single word the framework would hand the value over as if it were the argument.
+    return {"INVALID_JSON": call.arguments, "self": "the arguments are no JSON object"}
 
 
 def _arguments_so_far(call: ToolCall, *, cut: bool) -> dict[str, Any]:
@@ -269,7 +272,8 @@ def _arguments_so_far(call: ToolCall, *, cut: bool) -> dict[str, Any]:
     return decode_beginning(call.arguments) if arguments is None else arguments
 
 
-def _message(completion: Completion, calls: Sequence[ToolCall]) -> ChatMessage:
+def _message(completion: Completion) -> ChatMessage:
+    calls = completion.tool_calls
     blocks: list[Any] = [TextBlock(text=completion.text or completion.refusal)]
     if completion.reasoning:
         blocks.insert(0, ThinkingBlock(content=completion.reasoning))

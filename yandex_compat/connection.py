@@ -55,7 +55,7 @@ class Connection(BaseModel):
     http_async_client: Any = Field(default=None, exclude=True, repr=False)
     """An httpx.AsyncClient of your own, never closed here."""
 
-    _made: tuple[tuple[Any, ...], YandexClient] | None = PrivateAttr(default=None)
+    _made: tuple[dict[str, Any], YandexClient] | None = PrivateAttr(default=None)
 
     @model_validator(mode="before")
     @classmethod
@@ -96,12 +96,13 @@ class Connection(BaseModel):
     @property
     def _client(self) -> YandexClient:
         """The client for the words as they stand: fields may be assigned after construction."""
-        words = tuple(getattr(self, word) for word in _WORDS)
+        words = {word: getattr(self, word) for word in _WORDS}
         if self._made is None or self._made[0] != words:
-            plain = dict(zip(_WORDS, words, strict=True))
-            for word in SECRETS:
-                plain[word] = plain[word] and plain[word].get_secret_value()
-            self._made = (words, YandexClient(**plain))
+            known = {word: _shown(value) for word, value in words.items()}
+            if self._made and not (_credentials(words) or _credentials(self._made[0])):
+                # That of the environment, as it was found at construction.
+                known["auth"] = self._made[1].auth
+            self._made = (words, YandexClient(**known))
         return self._made[1]
 
     def close(self) -> None:
@@ -121,13 +122,13 @@ class Connection(BaseModel):
         return super(Connection, bare).__getstate__()
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        # httpx clients hold locks, which have no copy; a credential is refreshed once for all.
+        # Clients and limiters hold locks, which have no copy, and serve all copies; a credential is
+        # refreshed once for all.
         memo = {} if memo is None else memo
-        for word in ("auth", *_LIVE):
-            memo[id(getattr(self, word))] = getattr(self, word)
-        bare = copy(self)
-        bare._made = None
-        return super(Connection, bare).__deepcopy__(memo)
+        for word in ("auth", "rate_limiter", *_LIVE):
+            shared = getattr(self, word, None)
+            memo[id(shared)] = shared
+        return super().__deepcopy__(memo)
 
 
 _WORDS = tuple(Connection.model_fields)
@@ -139,6 +140,14 @@ def _check_secret(word: str, value: object) -> None:
         raise ConfigurationError(
             f"{word} must be a text or a SecretStr, not {type(value).__name__}."
         )
+
+
+def _credentials(words: Mapping[str, Any]) -> list[Any]:
+    return [words[word] for word in (*SECRETS, "auth") if words[word] is not None]
+
+
+def _shown(value: Any) -> Any:  # noqa: ANN401 -- any field's value
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 def _hidden(name: str, value: object) -> object:

@@ -176,3 +176,14 @@ def test_structured_prediction_as_the_framework_has_it(llm, emulator, form):
     found = getattr(llm, form)(City, PromptTemplate("Capital of {of}"), of="France")
     found = asyncio.run(found) if form.startswith("a") else found
     assert found == City(name="Париж")
+
+
+def test_an_answer_that_a_filter_replaced_stands_beside_its_beginning_for_a_chat_engine(
+    llm, emulator
+):
+    """Engines join deltas, which can't be taken back; `message.content` is the refusal alone."""
+    emulator.script(
+        {"text": "One two", "finish_reason": "content_filter", "replaced_by": "I can't."}
+    )
+    engine = SimpleChatEngine.from_defaults(llm=llm)
+    assert "".join(engine.stream_chat("Hi").response_gen) == "One twoI can't."

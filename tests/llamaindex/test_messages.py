@@ -223,5 +223,5 @@ ODD_HISTORIES = {  # T5
 
 @pytest.mark.parametrize("name", ODD_HISTORIES)
 def test_histories_that_the_framework_produces_are_taken(llm, name):
-    # The emulator refuses calls without results, results without calls, and empty content.
+    # The emulator refuses calls without results, and results without calls.
     assert llm.chat(ODD_HISTORIES[name]).message.content

@@ -1,4 +1,3 @@
-import ast
 import copy
 import logging
 import pickle
@@ -15,6 +14,7 @@ from llama_index.core.base.llms.base import BaseLLM
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms import ChatMessage
 from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llama_index.core.rate_limiter import TokenBucketRateLimiter
 from llama_index_instrumentation.dispatcher import DISPATCHER_SPAN_DECORATED_ATTR
 from pydantic import SecretStr, ValidationError
 
@@ -48,21 +48,6 @@ def test_the_framework_finds_its_bases_by_name():
 def test_public_names():
     assert llamaindex_yandex_compat.__all__ == ["YandexEmbedding", "YandexLLM", "__version__"]
     assert (Path(llamaindex_yandex_compat.__file__).parent / "py.typed").exists()
-
-
-def test_the_adapter_imports_no_transport_and_no_json():
-    for path in Path(llamaindex_yandex_compat.__file__).parent.glob("*.py"):
-        imported = {
-            name.split(".")[0]
-            for node in ast.walk(ast.parse(path.read_text()))
-            if isinstance(node, ast.Import | ast.ImportFrom)
-            for name in (
-                [node.module or ""]
-                if isinstance(node, ast.ImportFrom)
-                else [alias.name for alias in node.names]
-            )
-        }
-        assert not imported & {"httpx", "json", "requests", "openai", "tiktoken"}, path
 
 
 def test_without_llama_index_the_import_says_what_to_install():
@@ -425,3 +410,60 @@ def test_the_framework_traces_the_public_methods():
 
 def test_namespace_packages_of_the_framework_are_untouched():
     assert find_spec("llama_index").origin is None
+
+
+@BOTH
+@pytest.mark.parametrize("change", [copy.deepcopy, copy.copy, None], ids=["deep", "shallow", "set"])
+def test_a_key_of_the_environment_is_the_one_found_at_construction(
+    kind, words, monkeypatch, emulator, change
+):
+    monkeypatch.setenv("YC_API_KEY", words.pop("api_key"))
+    model = kind(**words)
+    answer = used(model)
+    monkeypatch.delenv("YC_API_KEY")
+    if change:
+        model = change(model)
+    model.timeout = 5
+    assert used(model) == answer
+
+
+@BOTH
+def test_a_credential_taken_off_is_not_used_on(kind, words):
+    model = kind(**words)
+    used(model)
+    model.api_key = None
+    with pytest.raises(ConfigurationError, match="No credential"):
+        used(model)
+
+
+@BOTH
+@pytest.mark.parametrize("word", ["api_key", "iam_token"])
+def test_an_empty_credential_is_told_as_one(kind, word):
+    with pytest.raises(ConfigurationError, match=f"{word} is empty"):
+        kind(**{word: ""}, folder_id="f")
+
+
+def test_a_deep_copy_shares_the_rate_limiter(words):
+    limiter = TokenBucketRateLimiter(requests_per_minute=600)
+    llm = YandexLLM(**words, rate_limiter=limiter)
+    assert copy.deepcopy(llm).rate_limiter is limiter
+
+
+@pytest.mark.parametrize("word", ["model", "model_name"])
+@pytest.mark.parametrize("by_copy", [False, True])
+def test_model_and_model_name_of_embeddings_are_one_word(words, emulator, word, by_copy):
+    model, name = YandexEmbedding(**words), "text-search-doc/rc"
+    if by_copy:
+        model = model.model_copy(update={word: name})
+    else:
+        setattr(model, word, name)
+    assert (model.model, model.model_name) == (name, name)
+    model.get_text_embedding("Hi")
+    assert emulator.requests[-1]["body"]["model"] == "emb://test-folder/text-search-doc/rc"
+    again = YandexEmbedding.from_dict({**model.to_dict(), **words})
+    assert (again.model, again.model_name) == (name, name)
+
+
+def test_models_of_the_wrong_kind_are_named(words):
+    with pytest.raises((ConfigurationError, ValidationError), match="model"):
+        YandexEmbedding(**words, model=["a"])

@@ -1,4 +1,5 @@
 import asyncio
+import json
 import sys
 from typing import Any
 
@@ -14,8 +15,9 @@ from llama_index.core.base.llms.types import ChatResponse, TextBlock, ToolCallBl
 from llama_index.core.llms import ChatMessage
 from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.program.function_program import FunctionCallingProgram
-from llama_index.core.tools import FunctionTool
-from llama_index.core.tools.calling import acall_tool_with_selection
+from llama_index.core.program.llm_program import LLMTextCompletionProgram
+from llama_index.core.query_engine import CustomQueryEngine
+from llama_index.core.tools import BaseTool, FunctionTool, QueryEngineTool
 from pydantic import BaseModel
 
 from llamaindex_yandex_compat import YandexLLM
@@ -243,30 +245,71 @@ def test_reading_partial_arguments_takes_no_step_for_each_letter(qwen):
     assert steps(10_000) == steps(10) > 0
 
 
-@pytest.mark.parametrize("optional", [True, False])
-async def test_cut_arguments_fail_the_call_and_are_never_repaired(qwen, emulator, optional):
+CUT = '{"input": "What is the cap'
+
+
+def tools_that_take(ran: list[Any]) -> dict[str, BaseTool]:
+    """Tools of every kind of signature, each of which notes that it ran."""
+
+    class Engine(CustomQueryEngine):
+        def custom_query(self, query_str: str) -> str:
+            ran.append(query_str)
+            return "Paris"
+
+    def named(input: str) -> None:  # noqa: A002
+        ran.append(input)
+
+    def optional(input: str = "everything") -> None:  # noqa: A002
+        ran.append(input)
+
+    def anything(**words: Any) -> None:
+        ran.append(words)
+
+    async def waiting(**words: Any) -> None:
+        ran.append(words)
+
+    make = FunctionTool.from_defaults
+    return {
+        "named": make(named, name="f", description="d"),
+        "optional": make(optional, name="f", description="d"),
+        "anything": make(anything, name="f", description="d"),
+        "waiting": make(async_fn=waiting, name="f", description="d"),
+        "query engine": QueryEngineTool.from_defaults(Engine(), name="f", description="d"),
+    }
+
+
+@pytest.mark.parametrize("kind", tools_that_take([]))
+@pytest.mark.parametrize("reason", ["length", "tool_calls"])
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_no_tool_runs_on_cut_arguments(qwen, emulator, kind, reason, streaming):  # D6
     ran: list[Any] = []
-
-    def weather(city: str = "everywhere") -> str:
-        """Tell the weather."""
-        ran.append(city)
-        return "sunny"
-
-    def forecast(city: str) -> str:
-        """Tell the weather."""
-        ran.append(city)
-        return "sunny"
-
-    tool = FunctionTool.from_defaults(weather if optional else forecast, name="weather")
     emulator.script(
-        {"tool_calls": [{"name": "weather", "arguments": '{"city": "Mos'}]}, {"text": "Sorry"}
+        {"tool_calls": [{"name": "f", "arguments": CUT}], "finish_reason": reason},
+        {"text": "Sorry"},
     )
-    response = await qwen.achat_with_tools([tool], user_msg="Weather?")
-    selection = qwen.get_tool_calls_from_response(response)[0]
-    output = await acall_tool_with_selection(selection, [tool])
-    assert output.is_error
-    assert "INVALID_JSON" in output.content
+    agent = FunctionAgent(llm=qwen, tools=[tools_that_take(ran)[kind]], streaming=streaming)
+    handler = agent.run("Capital?")
+    results = [
+        event async for event in handler.stream_events() if isinstance(event, ToolCallResult)
+    ]
+    await handler
     assert ran == []
+    assert [result.tool_output.is_error for result in results] == [True]
+    sent = emulator.requests[-1]["body"]["messages"]
+    [call] = [call for message in sent for call in message.get("tool_calls", ())]
+    assert json.loads(call["function"]["arguments"]) == {"INVALID_JSON": CUT}
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_cut_object_is_no_prediction(qwen, emulator, asynchronous):
+    class Guess(BaseModel):
+        name: str = "nobody"
+        age: int | None = None
+
+    emulator.script({"tool_calls": [{"name": "Guess", "arguments": '{"name": "Anna", "ag'}]})
+    program = FunctionCallingProgram.from_defaults(Guess, "Guess", llm=qwen)
+    with pytest.raises(ValueError, match="failed"):
+        await program.acall() if asynchronous else program()
 
 
 def test_predict_and_call_with_two_calls_takes_the_first(yandexgpt, calculator, emulator):
@@ -475,3 +518,21 @@ async def test_the_memory_of_an_agent_can_be_sent_again(llm, emulator):
     assert str(await agent.run("Thanks", memory=memory)) == "Bye."
     kept = [ChatMessage.model_validate_json(said.model_dump_json()) for said in memory.get_all()]
     assert llm.chat([*kept, ChatMessage("Hi")]).message.content
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_structured_prediction_by_text(llm, emulator, bodies, asynchronous):
+    emulator.script({"text": '```json\n{"name": "Анна", "age": 30}\n```'})
+    program = LLMTextCompletionProgram.from_defaults(
+        output_cls=Person, prompt_template_str="Invent {who}", llm=llm
+    )
+    found = await program.acall(who="one") if asynchronous else program(who="one")
+    assert found == Person(name="Анна", age=30)
+    assert "tools" not in bodies()[-1]
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_tools_of_the_wrong_kind_are_named(llm, form, emulator):
+    with pytest.raises(ConfigurationError, match=r"tools.*int"):
+        await responses_of(getattr(llm, form)([ChatMessage("Hi")], tools=5), form)
+    assert emulator.requests == []
