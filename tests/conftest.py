@@ -1,11 +1,16 @@
 """What every test gets: an environment without credentials, and one emulator."""
 
+import asyncio
 import os
 from collections.abc import Iterator
 
 import pytest
 
 from yandex_compat.emulator import Emulator
+
+# Until somebody has set a loop, asyncio makes one for whoever asks: llama-index-core does, and
+# leaves it unclosed. Whether it is the first to ask must not depend on which tests are run.
+asyncio.set_event_loop(None)
 
 
 @pytest.fixture(autouse=True)

@@ -224,3 +224,16 @@ def test_a_line_end_inside_an_argument_is_read_and_goes_back_as_json(
     )
     sent = body()["messages"][1]["tool_calls"][0]["function"]["arguments"]
     assert json.loads(sent) == {"city": "A\nB"}
+
+
+ALLOWED = {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [
+    {"type": "function", "function": {"name": "weather"}}]}}  # fmt: skip
+
+
+def test_allowed_tools_are_refused_and_sent_by_extra_body(make, emulator, body, weather):  # A10
+    model = make().bind_tools([weather], tool_choice=ALLOWED)
+    with pytest.raises(UnsupportedError, match=r"allowed_tools.*extra_body"):
+        model.invoke("?")
+    assert emulator.requests == []
+    make(extra_body={"tool_choice": ALLOWED}).bind_tools([weather]).invoke("Hi")
+    assert body()["tool_choice"] == ALLOWED

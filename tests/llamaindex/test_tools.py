@@ -536,3 +536,16 @@ async def test_tools_of_the_wrong_kind_are_named(llm, form, emulator):
     with pytest.raises(ConfigurationError, match=r"tools.*int"):
         await responses_of(getattr(llm, form)([ChatMessage("Hi")], tools=5), form)
     assert emulator.requests == []
+
+
+def test_allowed_tools_are_refused_and_sent_by_extra_body(words, calculator, emulator, bodies):
+    function = {"type": "function", "function": {"name": "multiply"}}
+    allowed = {"mode": "auto", "tools": [function]}
+    choice = {"type": "allowed_tools", "allowed_tools": allowed}  # WIRE A10
+    llm = YandexLLM(**words)
+    with pytest.raises(UnsupportedError, match=r"allowed_tools.*extra_body"):
+        llm.chat_with_tools([calculator], user_msg="Count", tool_choice=choice)
+    assert emulator.requests == []
+    llm = YandexLLM(**words, extra_body={"tool_choice": choice})
+    llm.chat_with_tools([calculator], user_msg="Hi")
+    assert bodies()[-1]["tool_choice"] == choice
