@@ -63,7 +63,7 @@ class ChatYandex(BaseChatModel, Generation, YandexConnection):
         self._add_version("yandex-compat", __version__)
         return self
 
-    def _check_model(self) -> None:
+    def _check_words(self) -> None:
         self._client.check(self._completion_request([]))
 
     @property

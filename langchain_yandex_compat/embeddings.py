@@ -18,7 +18,7 @@ class YandexEmbeddings(YandexConnection, Embeddings):
     query_model: str = "text-search-query"
     """The model of queries."""
 
-    def _check_model(self) -> None:
+    def _check_words(self) -> None:
         for model in (self.model, self.query_model):
             self._client.check_embedding_model(model)
 

@@ -52,7 +52,7 @@ class YandexEmbedding(YandexConnection, BaseEmbedding):
         }
         return super().model_copy(update=named, deep=deep)
 
-    def _check_model(self) -> None:
+    def _check_words(self) -> None:
         for model in (self.model, self.query_model):
             self._client.check_embedding_model(model)
 

@@ -76,7 +76,7 @@ class YandexLLM(Generation, YandexConnection, FunctionCallingLLM):
             model_name=self.model,
         )
 
-    def _check_model(self) -> None:
+    def _check_words(self) -> None:
         self._client.check(self._completion_request((), {}))
 
     def _completion_request(

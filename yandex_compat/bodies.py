@@ -75,6 +75,7 @@ def hung_up_after(seconds: float, response: httpx.Response) -> Iterator[None]:
             yield
         finally:
             timer.cancel()
+            timer.join()  # else it might meet another socket under the number of this one
 
 
 def _shut_down(connection: socket.socket) -> None:

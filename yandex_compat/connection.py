@@ -77,11 +77,11 @@ class Connection(BaseModel):
         return words
 
     @model_validator(mode="after")
-    def _resolve_connection(self) -> Self:
-        self._check_model()
+    def _refuse_wrong_words(self) -> Self:
+        self._check_words()
         return self
 
-    def _check_model(self) -> None:
+    def _check_words(self) -> None:
         """Raise ConfigurationError where the words can't lead to a request."""
         raise NotImplementedError
 
