@@ -60,6 +60,13 @@ _NOT_SENT_BACK = {
     "thinking", "tool_call", "tool_call_chunk", "tool_use",
 }  # fmt: skip
 
+# Where the blocks of calls hold their id, name and arguments.
+_CALL_BLOCKS = {
+    "tool_use": ("id", "name", "input"),
+    "tool_call": ("id", "name", "args"),
+    "function_call": ("call_id", "name", "arguments"),
+}
+
 
 def to_neutral(messages: Iterable[BaseMessage]) -> tuple[Message, ...]:
     """The conversation in the core's terms; UnsupportedError for what has no place there."""
@@ -139,21 +146,23 @@ def _calls(message: AIMessage) -> tuple[NeutralCall, ...]:
         NeutralCall(call.get("id") or "", call.get("name") or "", call.get("args") or "")
         for call in message.invalid_tool_calls
     ]
-    ids = {call.id for call in (*calls, *invalid)}
-    beside = (_call_block(block) for block in _blocks(message))
-    return (*calls, *invalid, *(call for call in beside if call and call.id not in ids))
+    listed = (*calls, *invalid)
+    ids = {call.id for call in listed}
+    beside = [call for block in _blocks(message) if (call := _call_block(block))]
+    return (*listed, *(call for call in beside if (call.id not in ids if call.id else not listed)))
 
 
 def _call_block(block: str | dict[str, Any]) -> NeutralCall | None:
-    """A call that another provider wrote into the content, and its message does not list."""
-    match block:
-        case {"type": "tool_use", "id": str(id_), "name": str(name), "input": dict(arguments)}:
-            return call_of(id_, name, arguments)
-        case {"type": "tool_call", "id": str(id_), "name": str(name), "args": dict(arguments)}:
-            return call_of(id_, name, arguments)
-        case {"type": "function_call", "call_id": str(id_), "name": str(name), "arguments": str(a)}:
-            return NeutralCall(id_, name, a)
-    return None
+    """A call that another provider wrote into the content, and its message need not list."""
+    words = _CALL_BLOCKS.get(block.get("type", "")) if isinstance(block, dict) else None
+    if words is None or isinstance(block, str):
+        return None
+    call_id, name, arguments = (block.get(word) for word in words)
+    if not isinstance(name, str):
+        raise UnsupportedError(f"A content block of type {block['type']!r} names no tool.")
+    if isinstance(arguments, str):
+        return NeutralCall(call_id or "", name, arguments)
+    return call_of(call_id or "", name, arguments or {})
 
 
 def _blocks(message: BaseMessage) -> Sequence[str | dict[str, Any]]:
@@ -202,7 +211,8 @@ def openai_tool(tool: Any, *, strict: bool | None = None) -> dict[str, Any]:  # 
         raise _no_function("custom")
     if isinstance(tool, dict) and strict is not None:
         # LangChain leaves a whole OpenAI tool as it is, without strict, and needs its arguments.
-        tool = tool.get("function", tool) if tool.get("type") == "function" else tool
+        function = tool.get("function")
+        tool = function if isinstance(function, dict) else tool
         if tool.keys() <= {"name", "description", "strict"}:
             tool = {**tool, "parameters": {"type": "object", "properties": {}}}
     try:

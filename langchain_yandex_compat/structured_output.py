@@ -47,6 +47,7 @@ class Plan:
 
 def plan(schema: Any, *, method: str, strict: bool | None) -> Plan:  # noqa: ANN401 -- any schema kind
     """The plan for a schema of any kind; ConfigurationError for one that is none."""
+    schema, strict = _unwrapped(schema, strict)
     if method not in METHODS:
         raise ConfigurationError(f"method={method!r} must be one of {', '.join(METHODS)}.")
     if method == "json_mode":
@@ -86,11 +87,11 @@ def parsed(model: Runnable[Any, Any], parser: Parser, *, include_raw: bool) -> R
     if not include_raw:
         return model | parser
 
-    def error(answer: AIMessage) -> OutputParserException | None:
+    def error(answer: AIMessage) -> Exception | None:
         try:
             parser.parse_result([ChatGeneration(message=answer)])
-        except OutputParserException as found:
-            return found
+        except Exception as found:
+            return found  # a validator of the user's may raise anything
         return None
 
     quiet = parser.model_copy(update={"quiet": True})
@@ -114,6 +115,20 @@ def _json_schema(schema: Any, strict: bool | None) -> dict[str, Any]:  # noqa: A
         ) from None
 
 
+def _unwrapped(schema: Any, strict: bool | None) -> tuple[Any, bool | None]:  # noqa: ANN401
+    """The schema inside of what response_format holds, and whether it is strict."""
+    match schema:
+        case {"type": "json_schema", "json_schema": dict(described)}:
+            return _unwrapped(described, strict)
+        case {"name": str(name), "schema": dict(inner), **rest}:
+            named = {"title": name, **inner}
+            if "description" in rest:
+                named["description"] = rest["description"]
+            own = rest.get("strict")
+            return named, own if strict is None and isinstance(own, bool) else strict
+    return schema, strict
+
+
 def _plain_schema(schema: Any) -> dict[str, Any] | None:  # noqa: ANN401
     """A plain JSON schema with a title; None for what LangChain has a form of its own for."""
     if isinstance(schema, type) and issubclass(schema, BaseModel):
@@ -123,8 +138,6 @@ def _plain_schema(schema: Any) -> dict[str, Any] | None:  # noqa: ANN401
     if isinstance(schema, type) and is_dataclass(schema):
         return _from_its_root(TypeAdapter(schema).json_schema())
     match schema:
-        case {"name": str(name), "schema": dict(inner)}:  # as response_format holds it
-            return _from_its_root({"title": name, **inner})
         case {"name": _} | {"function": _}:
             return None
         case Mapping():
@@ -295,7 +308,7 @@ class _Quiet:
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:  # noqa: ANN401
         try:
             return super().parse_result(result, partial=partial)  # type: ignore[misc]
-        except OutputParserException:
+        except Exception:
             if self.quiet:
                 return None
             raise

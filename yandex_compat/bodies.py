@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 import httpx
 
 # Seconds that the closer of a stream waits to see it closed.
-_CLOSED_SOON = 0.1
+_CLOSED_SOON = 0.02
 _REACHABLE: dict[int, tuple[httpx.Response, Iterator[bytes]]] = {}
 
 
@@ -60,8 +60,6 @@ def hung_up_after(seconds: float, response: httpx.Response) -> Iterator[None]:
     httpx fixes the read timeout when a request is sent, so a blocking read can't be hurried else.
     """
     stream = response.extensions.get("network_stream")
-    if response.http_version == "HTTP/2":
-        stream = None  # other answers travel on the same connection
     own = stream.get_extra_info("socket") if stream and not response.is_closed else None
     if own is None or own.fileno() < 0:
         yield

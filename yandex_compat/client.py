@@ -1,6 +1,7 @@
 """YandexClient: sends requests and awaits answers; every decision is made elsewhere, purely."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
 from contextlib import aclosing, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -36,7 +37,8 @@ from yandex_compat.wires import chat, embeddings
 # Seconds that a server gets to end the body of an answer that has ended, so that its connection
 # can be used again.
 _PATIENCE = 0.5
-# A shorter value of a header is no secret, and stands in many a text.
+# The headers whose values are blotted out of errors; a shorter value stands in many a text.
+_SECRET_HEADER = re.compile("auth|cookie|credential|key|password|secret|token", re.IGNORECASE)
 _SHORTEST_SECRET = 8
 _NEVER_SENT = (
     httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError,
@@ -163,6 +165,8 @@ class YandexClient:
                         break
             with self._failures_of(reading):
                 yield from reading.close()
+            if _is_shared(response):
+                return
             # Whatever fails from here on, the answer has been given: OSError and RuntimeError come
             # where no descriptor or no thread is left to watch the connection with.
             failures = (httpx.RequestError, OSError, RuntimeError)
@@ -187,6 +191,8 @@ class YandexClient:
             with self._failures_of(reading):
                 for delta in reading.close():
                     yield delta
+            if _is_shared(response):
+                return
             with suppress(httpx.RequestError, TimeoutError):
                 async with asyncio.timeout(_PATIENCE):
                     async for _ in pieces:
@@ -241,13 +247,13 @@ class YandexClient:
     def _completion(self, response: httpx.Response, request: CompletionRequest) -> Completion:
         with self._failures_inside(response):
             completion = chat.decode(response.content, request)
-        completion.request_id = response.headers.get("x-request-id")
-        if request.parallel_tool_calls is False:
-            completion = trimmed(completion)
-        cut = cut_completion(completion, request.stop)
-        if cut is completion:
-            refuse_ignored_choice(request, completion)
-        return cut
+            completion.request_id = response.headers.get("x-request-id")
+            if request.parallel_tool_calls is False:
+                completion = trimmed(completion)
+            cut = cut_completion(completion, request.stop)
+            if cut is completion:
+                refuse_ignored_choice(request, completion)
+            return cut
 
     def _embedding(self, response: httpx.Response) -> Embedding:
         with self._failures_inside(response):
@@ -361,16 +367,20 @@ class YandexClient:
             response.status_code,
             response.headers,
             body,
-            self._secrets(response),
+            self._secrets(response.request),
             _client_request_id(response.request),
         )
 
-    def _secrets(self, response: httpx.Response) -> tuple[str, ...]:
+    def _secrets(self, request: httpx.Request) -> tuple[str, ...]:
         """What must not be repeated: credentials, also those of an auth or headers of one's own."""
-        sent = response.request.headers.get("authorization", "").rpartition(" ")[2]
-        given = self._settings.default_headers.values()
-        long_enough = (value for value in (sent, *given) if len(value) >= _SHORTEST_SECRET)
-        return (*secrets_of(self._settings.auth), *long_enough)
+        sent = [
+            secret
+            for name, value in request.headers.items()
+            if _SECRET_HEADER.search(name)
+            for secret in (value, value.rpartition(" ")[2])
+            if len(secret) >= _SHORTEST_SECRET
+        ]
+        return (*secrets_of(self._settings.auth), *sent)
 
     @contextmanager
     def _failures_inside(self, response: httpx.Response) -> Iterator[None]:
@@ -381,7 +391,7 @@ class YandexClient:
         try:
             yield
         except YandexError as error:
-            secrets, asked = self._secrets(response), _client_request_id(response.request)
+            secrets, asked = self._secrets(response.request), _client_request_id(response.request)
             error.client_request_id = asked
             if isinstance(error, APIError):
                 status, headers, body = response.status_code, response.headers, error.response
@@ -392,11 +402,11 @@ class YandexClient:
             raise
 
     def _failure_of_sending(self, error: Exception, request: httpx.Request) -> YandexError:
-        failure = self._sending_failed(error)
+        failure = self._sending_failed(error, request)
         failure.client_request_id = _client_request_id(request)
         return failure
 
-    def _sending_failed(self, error: Exception) -> YandexError:
+    def _sending_failed(self, error: Exception, request: httpx.Request) -> YandexError:
         if isinstance(error, httpx.TimeoutException):
             return RequestTimedOut(
                 f"No answer in time ({type(error).__name__}, timeout={self._settings.timeout} s). "
@@ -405,19 +415,23 @@ class YandexClient:
         if isinstance(error, httpx.LocalProtocolError):
             # Its own text repeats the header that can't be sent, which may be the credential.
             return ConfigurationError(
-                "The request can't be sent (LocalProtocolError): a header has signs that none has. "
-                "Check what auth adds, such as a line end behind a token, and default_headers."
+                "The request can't be sent (LocalProtocolError): most often, a header has signs "
+                "that none has. Check what auth adds, such as a line end behind a token, and "
+                "default_headers."
             )
         if isinstance(error, httpx.DecodingError):
-            return MalformedAnswer(f"The answer's encoding is broken ({self._told(error)}).")
+            return MalformedAnswer(
+                f"The answer's encoding is broken ({self._told(error, request)})."
+            )
         if isinstance(error, _NEVER_SENT):
             return ConfigurationError(
-                f"The request can't be sent ({self._told(error)}): check base_url and "
+                f"The request can't be sent ({self._told(error, request)}): check base_url and "
                 f"default_headers."
             )
+        told = self._told(error, request)
         return ConnectionFailed(
-            f"No answer from {self._settings.base_url} ({self._told(error)}). Check base_url "
-            f"and the network, or try again."
+            f"No answer from {self._settings.base_url} ({told}). Check base_url and the network, "
+            f"or try again."
         )
 
     @contextmanager
@@ -427,15 +441,19 @@ class YandexClient:
             with self._failures_inside(reading.response):
                 yield
         except httpx.RequestError as error:
-            if not reading.ended:
-                raise StreamInterrupted(
-                    f"The stream broke before the answer ended ({self._told(error)}). Ask again; "
-                    f"what arrived is in the error's `partial`.",
-                    partial=reading.partial,
-                ) from None
+            if reading.ended:
+                return
+            request = reading.response.request
+            interrupted = StreamInterrupted(
+                f"The stream broke before the answer ended ({self._told(error, request)}). Ask "
+                f"again; what arrived is in the error's `partial`.",
+                partial=reading.partial,
+            )
+            interrupted.client_request_id = _client_request_id(request)
+            raise interrupted from None
 
-    def _told(self, error: Exception) -> str:
-        text = without_secrets(secrets_of(self._settings.auth), str(error))
+    def _told(self, error: Exception, request: httpx.Request) -> str:
+        text = without_secrets(self._secrets(request), str(error))
         return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
     def _retry_words(self) -> dict[str, Any]:
@@ -450,6 +468,11 @@ class YandexClient:
             "wait": lambda state: wait(state) or 0.0,
             "reraise": True,
         }
+
+
+def _is_shared(response: httpx.Response) -> bool:
+    """Whether other answers travel on the same connection, so that it needs no end of this one."""
+    return response.http_version == "HTTP/2"
 
 
 def _client_request_id(request: httpx.Request) -> str | None:

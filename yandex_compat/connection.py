@@ -5,7 +5,7 @@ A pydantic model, since both frameworks' own classes are; the core itself does w
 
 import os
 from collections.abc import Mapping
-from copy import copy
+from copy import copy, deepcopy
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
@@ -120,6 +120,14 @@ class Connection(BaseModel):
         for word in _LIVE:
             setattr(bare, word, None)
         return super(Connection, bare).__getstate__()
+
+    def __copy__(self) -> Self:
+        copied = super().__copy__()
+        if copied._made is not None:
+            # Of its own, so that to close one does not close the other's connections (D2).
+            words, client = copied._made
+            copied._made = (words, deepcopy(client))
+        return copied
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         # Clients and limiters hold locks, which have no copy, and serve all copies; a credential is

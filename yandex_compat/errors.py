@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 class YandexError(Exception):
     """The root of the tree; its text is one line that says what to do.
 
-    `client_request_id` is the `x-client-request-id` of the request that failed, which is what the
-    service's support asks for (WIRE Headers); None where nothing was sent.
+    `client_request_id` is the `x-client-request-id` of the request that was made, which is what the
+    service's support asks for (WIRE Headers); None where a word was refused before there was one.
     """
 
     retryable = False
@@ -290,14 +290,23 @@ def _seconds(value: str | None) -> float | None:
 
 def without_secrets(secrets: Collection[str], text: str) -> str:
     """The text with each secret blotted out, also where JSON escapes its signs."""
-    for secret in sorted(secrets, key=len, reverse=True):  # one may hold another
-        text = _spellings(secret).sub("***", text)
+    for secret in sorted(set(secrets), key=len, reverse=True):  # one may hold another
+        text = text.replace(secret, "***")
+        if "\\" in text:
+            text = _escaped(secret).sub("***", text)
     return text
 
 
-def _spellings(secret: str) -> re.Pattern[str]:
-    signs = (rf"(?:\\*{re.escape(sign)}|\\+u(?i:{ord(sign):04x}))" for sign in secret)
-    return re.compile("".join(signs))
+def _escaped(secret: str) -> re.Pattern[str]:
+    """A secret whose signs stand behind backslashes or as numbers, in a JSON text or its repr.
+
+    A run of backslashes is tried once only, from its beginning: bodies may hold long ones.
+    """
+    signs = (
+        r"\\++" if sign[0] == "\\" else rf"(?:\\*+{re.escape(sign)}|\\++u(?i:{ord(sign):04x}))"
+        for sign in re.findall(r"\\+|[^\\]", secret)
+    )
+    return re.compile(r"(?<!\\)" + "".join(signs))
 
 
 def _readable(headers: Mapping[str, str], secrets: Collection[str]) -> httpx.Headers:

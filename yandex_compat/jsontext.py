@@ -28,6 +28,15 @@ def decode(data: bytes | str) -> Any:  # noqa: ANN401 -- JSON is any value
         return json.loads(text, strict=False)
 
 
+def is_strict(text: str) -> bool:
+    """Whether the text is JSON to any reader, and not only to a lenient one."""
+    try:
+        from_json(text)
+    except ValueError:
+        return False
+    return True
+
+
 def decode_first(text: str) -> Any:  # noqa: ANN401
     """The JSON value that the text begins with, whatever follows it; ValueError if it is cut."""
     with _depth_is_a_value():

@@ -12,10 +12,15 @@ from uuid import uuid4
 
 from yandex_compat.completion import CUT_SHORT, Completion, CompletionRequest, ToolCallDelta
 from yandex_compat.errors import ConfigurationError, ToolChoiceIgnored
-from yandex_compat.jsontext import SurrogateJoiner, decode_object, encode, is_object
+from yandex_compat.jsontext import (
+    SurrogateJoiner,
+    decode_object,
+    encode,
+    is_object,
+    is_strict,
+)
 from yandex_compat.messages import ImagePart, Message, TextPart, ToolCall
 
-_CONTROL = re.compile(r"[\x00-\x1f]")
 _MINTED = re.compile(r"ycall_[0-9a-f]{32}")
 NO_RESULT = "Error: this call was not run, so there is no result."
 
@@ -258,8 +263,12 @@ def _object_text(arguments: str) -> str:
     value = decode_object(arguments)
     if value is None:
         return encode({"INVALID_JSON": arguments}).decode()
-    # A line end that the model wrote into a string is no JSON outside of here.
-    return encode(value).decode() if _CONTROL.search(arguments) else arguments
+    if is_strict(arguments):
+        return arguments
+    try:
+        return encode(value).decode()
+    except ValueError:  # a number that JSON has not
+        return encode({"INVALID_JSON": arguments}).decode()
 
 
 def _result(call: ToolCall, result: Message | None) -> Message:

@@ -849,11 +849,22 @@ async def test_a_request_without_an_answer_has_the_id_that_support_asks_for(
 
 
 @pytest.mark.parametrize("way", ["stream", "astream"])
-async def test_an_interrupted_stream_has_it_too(client_over, request_of, way):
-    client = client_over(lambda _: httpx.Response(200, text=FIRST))
+@pytest.mark.parametrize("end", [NO_MORE, b""], ids=["polite", "broken"])
+async def test_an_interrupted_stream_has_it_too(raw_server, request_of, way, end):
+    client = client_of(raw_server(HEAD + chunked(FIRST) + end))
     with pytest.raises(StreamInterrupted) as caught:
         await asked(client, way, request_of())
     assert caught.value.client_request_id
+
+
+@pytest.mark.parametrize("way", ["complete", "acomplete", "stream", "astream"])
+async def test_an_ignored_choice_has_it_too(emulator, client, request_of, way):
+    emulator.script({"text": "No."})
+    request = request_of(tools=(Tool("f"),), tool_choice=ToolChoice("required"))
+    with pytest.raises(ToolChoiceIgnored) as caught:
+        await asked(client, way, request)
+    sent = emulator.requests[-1]["headers"]["x-client-request-id"]
+    assert caught.value.client_request_id == sent
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -885,15 +896,22 @@ def test_what_is_no_part_message_or_tool_is_refused_unsent(
     assert emulator.requests == []
 
 
-def test_a_stream_over_http_2_does_not_end_the_others(client_over, request_of, monkeypatch):
-    """Its connection is theirs as well: it is closed for none of them."""
+@pytest.mark.parametrize("way", ["stream", "astream"])
+async def test_a_stream_over_http_2_is_left_where_its_answer_ends(client_over, request_of, way):
+    """Its connection is used again as it is, and by others meanwhile: nothing more is read."""
+    read = []
 
-    class Socket:
-        def get_extra_info(self, name: str) -> object:
-            raise AssertionError(name)
+    class Endless(httpx.SyncByteStream, httpx.AsyncByteStream):
+        def __iter__(self):
+            for number in range(100):
+                read.append(number)
+                yield (FIRST + SECOND + DONE).encode() if not number else b": still here\n\n"
 
-    extensions = {"http_version": b"HTTP/2", "network_stream": Socket()}
-    client = client_over(
-        lambda _: httpx.Response(200, text=FIRST + SECOND + DONE, extensions=extensions)
-    )
-    assert "".join(delta.text for delta in client.stream(request_of())) == "one two"
+        async def __aiter__(self):
+            for data in self:
+                yield data
+
+    extensions = {"http_version": b"HTTP/2"}
+    client = client_over(lambda _: httpx.Response(200, stream=Endless(), extensions=extensions))
+    assert (await asked(client, way, request_of())).text == "one two"
+    assert read == [0]

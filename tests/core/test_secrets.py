@@ -17,6 +17,7 @@ from yandex_compat import (
     YandexClient,
     YandexError,
 )
+from yandex_compat.errors import without_secrets
 
 KEY = "AQVN-test-secret-key-0123456789"
 
@@ -134,7 +135,7 @@ def test_what_a_transport_repeats_is_blotted_out(client_over, request_of):
     def broken(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError(f"no way with {request.headers['authorization']}")
 
-    with pytest.raises(YandexError, match=r"Api-Key \*\*\*") as caught:
+    with pytest.raises(YandexError, match=r"no way with \*\*\*") as caught:
         client_over(broken, max_retries=0).complete(request_of())
     assert KEY not in everything_of(caught.value)
 
@@ -274,3 +275,58 @@ def test_an_escaped_credential_is_blotted_out_of_the_body_as_well(client_over, r
     with pytest.raises(MalformedAnswer) as caught:
         odd.complete(request_of())
     assert "abc" not in str(caught.value)
+
+
+HEADERS = {
+    "x-proxy-auth": f"Bearer {KEY}-of-a-proxy",
+    "X-My-Token": f"{KEY}-of-mine",
+    "x-folder-id": "b1gfolder01234",
+    "Accept": "application/json",
+    "x-app": "yandexgpt",
+    "x-key-number": "1",
+}
+
+
+@pytest.mark.parametrize("failing", ["refused", "unreachable", "broken"])
+def test_headers_that_name_a_secret_are_blotted_out_and_no_others(client_over, request_of, failing):
+    class Breaking(httpx.SyncByteStream):
+        def __init__(self, told):
+            self.told = told
+
+        def __iter__(self):
+            yield b'data: {"choices":[{"delta":{"content":"one"}}]}\n\n'
+            raise httpx.ReadError(self.told)
+
+    def service(request):
+        token = request.headers["x-proxy-auth"].split()[1]
+        told = f"{token}, {request.headers['x-my-token']}, b1gfolder01234 yandexgpt 1"
+        if failing == "unreachable":
+            raise httpx.ConnectError(told)
+        if failing == "broken":
+            return httpx.Response(200, stream=Breaking(told))
+        return httpx.Response(403, text=told, headers={"content-type": "application/json"})
+
+    client = client_over(service, default_headers=HEADERS, max_retries=0)
+    expected = r"\*\*\*, \*\*\*, b1gfolder01234 yandexgpt 1"
+    with pytest.raises(YandexError, match=expected) as caught:
+        list(client.stream(request_of()))
+    assert KEY not in everything_of(caught.value)
+    if failing == "refused":
+        assert caught.value.response.headers["content-type"] == "application/json"
+
+
+def test_an_auth_of_one_s_own_is_blotted_out_of_a_broken_connection(client_over, request_of):
+    def broken(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError(f"no way with {request.headers['authorization']}")
+
+    client = client_over(broken, api_key=None, auth=Own(KEY), max_retries=0)
+    with pytest.raises(YandexError, match="no way with") as caught:
+        client.complete(request_of())
+    assert KEY not in everything_of(caught.value)
+
+
+@pytest.mark.parametrize("secret", ["AQVN-abc-0123456789", "domain\\user", "domain\\\\\\user"])
+@pytest.mark.parametrize("text", ["\\", "A", "AQVN\\", "domain\\"])
+def test_long_runs_are_blotted_in_time_linear_in_their_length(secret, text):
+    """A pattern that is quadratic would not end within the time of a test."""
+    assert without_secrets([secret], text * 1_000_000).count("*") == 0

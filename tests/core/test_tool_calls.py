@@ -368,3 +368,18 @@ def test_the_order_of_results_makes_no_difference(seed, calls_by_name):  # D5
     assert sent == for_server([asking(*calls), *results], calls_by_name=calls_by_name)
     given = [(one.tool_call_id, one.text) for one in sent if one.role == "tool"]
     assert given == [(one.id, f"of {one.id}") for one in calls]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sent"),
+    [
+        ('{\n  "a": 1e999,\n  "b": 2\n}', '{\n  "a": 1e999,\n  "b": 2\n}'),
+        ('{"a": "x\ny"}', '{"a":"x\\ny"}'),
+        ('{"a": NaN, "b": "\\ud83d", "c": "x\ny"}', None),
+    ],
+)
+def test_arguments_go_out_as_they_came_where_any_reader_takes_them(arguments, sent):
+    call = ToolCall("1", "f", arguments)
+    outgoing = for_server([Message("assistant", tool_calls=(call,))], calls_by_name=False)
+    told = outgoing[0].tool_calls[0].arguments
+    assert told == sent if sent else json.loads(told) == {"INVALID_JSON": arguments}

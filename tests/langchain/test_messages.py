@@ -236,6 +236,8 @@ def test_nothing_of_the_caller_is_changed(make):  # M31
         {"type": "tool_use", "id": "x", "name": "weather", "input": {"city": "A"}},
         {"type": "tool_call", "id": "x", "name": "weather", "args": {"city": "A"}},
         {"type": "function_call", "call_id": "x", "name": "weather", "arguments": '{"city":"A"}'},
+        {"type": "tool_use", "id": "x", "name": "weather", "input": '{"city":"A"}'},
+        {"type": "function_call", "call_id": "x", "name": "weather", "arguments": {"city": "A"}},
     ],
     ids=lambda block: block["type"],
 )
@@ -258,3 +260,16 @@ def test_a_text_cut_into_blocks_is_one_text(make, body):
 def test_the_names_of_users_and_systems_go_out(make, body):  # A15
     make().invoke([SystemMessage("Be brief.", name="rules"), HumanMessage("Hi", name="anna")])
     assert [message["name"] for message in body()["messages"]] == ["rules", "anna"]
+
+
+def test_a_call_block_without_an_id_is_a_call_where_none_is_listed(make, body):
+    block = {"type": "tool_call", "id": None, "name": "weather", "args": {"city": "A"}}
+    make().invoke([HumanMessage("?"), AIMessage([block]), HumanMessage("So?")])
+    [call] = body()["messages"][1]["tool_calls"]
+    assert call["function"] == {"name": "weather", "arguments": '{"city":"A"}'}
+
+
+def test_a_call_block_without_a_name_is_refused(make, emulator):
+    with pytest.raises(UnsupportedError, match="tool_use"):
+        make().invoke([HumanMessage("?"), AIMessage([{"type": "tool_use", "id": "x"}])])
+    assert emulator.requests == []

@@ -9,7 +9,7 @@ from typing import Generic, TypedDict, TypeVar
 import pytest
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter, field_validator
 from pydantic.v1 import BaseModel as BaseModelV1
 from pydantic_core import to_jsonable_python
 
@@ -468,3 +468,38 @@ def test_json_nested_too_deeply_is_a_parsing_error(make, emulator):
     emulator.script({"text": "[" * 100_000})
     found = make().with_structured_output(Person, include_raw=True).invoke("?")
     assert isinstance(found["parsing_error"], OutputParserException)
+
+
+FORM = {"name": "Ages", "description": "How old", "schema": UNTITLED, "strict": True}
+
+
+@pytest.mark.parametrize("form", [FORM, {"type": "json_schema", "json_schema": FORM}])
+def test_all_of_a_response_format_goes_out(make, body, form):  # D8
+    make().with_structured_output(form).invoke("Age: 31.")
+    sent = body()["response_format"]["json_schema"]
+    assert (sent["name"], sent["strict"]) == ("Ages", True)
+    assert sent["schema"]["description"] == "How old"
+
+
+class Picky(BaseModel):
+    """A validator of the user's, that raises what it likes."""
+
+    name: str
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        raise KeyError(name)
+
+
+@METHODS
+@pytest.mark.parametrize("streamed", [False, True])
+def test_whatever_a_validator_raises_stands_beside_the_raw_answer(make, emulator, method, streamed):
+    value = {"name": "Anna"}
+    emulator.script(
+        {"text": json.dumps(value)} if method == "json_schema" else called("Picky", value)
+    )
+    model = make().with_structured_output(Picky, method=method, include_raw=True)
+    found = reduce(add, model.stream("?")) if streamed else model.invoke("?")
+    assert isinstance(found["parsing_error"], KeyError)
+    assert found["raw"].response_metadata["finish_reason"]

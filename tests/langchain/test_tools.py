@@ -237,3 +237,9 @@ def test_allowed_tools_are_refused_and_sent_by_extra_body(make, emulator, body, 
     assert emulator.requests == []
     make(extra_body={"tool_choice": ALLOWED}).bind_tools([weather]).invoke("Hi")
     assert body()["tool_choice"] == ALLOWED
+
+
+@pytest.mark.parametrize("strict", [None, True])
+def test_a_tool_that_is_none_is_refused(make, strict):
+    with pytest.raises((ConfigurationError, UnsupportedError), match="tool"):
+        make().bind_tools([{"type": "function", "function": "x"}], strict=strict)

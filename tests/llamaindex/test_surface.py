@@ -27,6 +27,7 @@ from yandex_compat import (
     ServerError,
     UnsupportedError,
 )
+from yandex_compat.pools import POOLS
 
 BOTH = pytest.mark.parametrize("kind", [YandexLLM, YandexEmbedding])
 SECRET = "AQVN-a-secret-key-0123456789"
@@ -467,3 +468,16 @@ def test_model_and_model_name_of_embeddings_are_one_word(words, emulator, word, 
 def test_models_of_the_wrong_kind_are_named(words):
     with pytest.raises((ConfigurationError, ValidationError), match="model"):
         YandexEmbedding(**words, model=["a"])
+
+
+@BOTH
+@pytest.mark.parametrize("shallow", [copy.copy, lambda model: model.model_copy()])
+def test_closing_a_copy_leaves_the_original_s_connections_open(kind, words, shallow):  # D2
+    model = kind(**words)
+    used(model)
+    shared = POOLS.client(model._client)
+    other = shallow(model)
+    used(other)
+    other.close()
+    assert not shared.is_closed
+    assert POOLS.client(model._client) is shared
