@@ -1,9 +1,8 @@
 """YandexClient: sends requests and awaits answers; every decision is made elsewhere, purely."""
 
 import asyncio
-import re
-from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
-from contextlib import aclosing, closing, contextmanager, suppress
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import aclosing, closing, suppress
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 from uuid import uuid4
@@ -12,20 +11,10 @@ import httpx
 from tenacity import AsyncRetrying, RetryCallState, Retrying
 
 from yandex_compat import __version__, catalogue, jsontext
-from yandex_compat.auth import secrets_of
 from yandex_compat.bodies import OpenBody, hung_up_after
 from yandex_compat.completion import Completion, CompletionRequest, Delta, Embedding
-from yandex_compat.errors import (
-    APIError,
-    ConfigurationError,
-    ConnectionFailed,
-    MalformedAnswer,
-    RequestTimedOut,
-    StreamInterrupted,
-    YandexError,
-    error_from_response,
-    without_secrets,
-)
+from yandex_compat.errors import ConfigurationError, YandexError
+from yandex_compat.failures import Failures
 from yandex_compat.pools import POOLS
 from yandex_compat.reading import StreamReading
 from yandex_compat.retries import RetryPolicy
@@ -37,12 +26,6 @@ from yandex_compat.wires import chat, embeddings
 # Seconds that a server gets to end the body of an answer that has ended, so that its connection
 # can be used again.
 _PATIENCE = 0.5
-# The headers whose values are blotted out of errors; a shorter value stands in many a text.
-_SECRET_HEADER = re.compile("auth|cookie|credential|key|password|secret|token", re.IGNORECASE)
-_SHORTEST_SECRET = 8
-_NEVER_SENT = (
-    httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +73,7 @@ class YandexClient:
             data_logging=data_logging,
             default_headers=default_headers,
         )
+        self._failures = Failures(self._settings)
         self._policy = RetryPolicy(self._settings.max_retries)
         self._http_client = _checked_client("http_client", http_client, httpx.Client)
         self._http_async_client = _checked_client(
@@ -156,14 +140,14 @@ class YandexClient:
         response = self._send(self._outgoing_completion(request, stream=True))
         reading = StreamReading(request, response)
         with OpenBody(response) as pieces:
-            with self._failures_of(reading):
+            with self._failures.of_reading(reading):
                 for data in pieces:
                     yield from reading.feed(data)
                     if reading.stopped:
                         return
                     if reading.done:
                         break
-            with self._failures_of(reading):
+            with self._failures.of_reading(reading):
                 yield from reading.close()
             if _is_shared(response):
                 return
@@ -180,7 +164,7 @@ class YandexClient:
         reading = StreamReading(request, response)
         async with aclosing(response):
             pieces = response.aiter_bytes()
-            with self._failures_of(reading):
+            with self._failures.of_reading(reading):
                 async for data in pieces:
                     for delta in reading.feed(data):
                         yield delta
@@ -188,7 +172,7 @@ class YandexClient:
                         return
                     if reading.done:
                         break
-            with self._failures_of(reading):
+            with self._failures.of_reading(reading):
                 for delta in reading.close():
                     yield delta
             if _is_shared(response):
@@ -245,7 +229,7 @@ class YandexClient:
         return _Outgoing(self._settings.base_url + path, merged, data, stream)
 
     def _completion(self, response: httpx.Response, request: CompletionRequest) -> Completion:
-        with self._failures_inside(response):
+        with self._failures.inside(response):
             completion = chat.decode(response.content, request)
             completion.request_id = response.headers.get("x-request-id")
             if request.parallel_tool_calls is False:
@@ -256,7 +240,7 @@ class YandexClient:
             return cut
 
     def _embedding(self, response: httpx.Response) -> Embedding:
-        with self._failures_inside(response):
+        with self._failures.inside(response):
             return embeddings.decode(response.content)
 
     # Sending: each attempt is made, and failed, in one way; tenacity is entered only after a
@@ -312,14 +296,15 @@ class YandexClient:
         except httpx.HTTPStatusError as error:
             response = error.response  # a hook of the user's client raised it
         except (httpx.RequestError, httpx.InvalidURL, UnicodeError, ExceptionGroup) as error:
-            failure = self._failure_of_sending(error, request)
+            failure = self._failures.of_sending(error, request)
         if failure:
             # Raised out here, it does not drag along an error that holds the request's headers.
             try:
                 raise failure
             finally:
                 del failure  # its traceback holds this frame
-        return self._checked(response)
+        self._failures.refuse_bad_status(response)
+        return response
 
     async def _aattempt(self, outgoing: _Outgoing) -> httpx.Response:
         client = _open(self._http_async_client or await POOLS.aclient(self))
@@ -334,13 +319,14 @@ class YandexClient:
         except httpx.HTTPStatusError as error:
             response = error.response
         except (httpx.RequestError, httpx.InvalidURL, UnicodeError, ExceptionGroup) as error:
-            failure = self._failure_of_sending(error, request)
+            failure = self._failures.of_sending(error, request)
         if failure:
             try:
                 raise failure
             finally:
                 del failure
-        return self._checked(response)
+        self._failures.refuse_bad_status(response)
+        return response
 
     def _request(
         self, client: httpx.Client | httpx.AsyncClient, outgoing: _Outgoing
@@ -355,106 +341,6 @@ class YandexClient:
                 self._settings.timeout, connect=min(CONNECT_TIMEOUT, self._settings.timeout)
             ),
         )
-
-    def _checked(self, response: httpx.Response) -> httpx.Response:
-        if response.is_success:
-            return response
-        try:
-            body = response.content
-        except httpx.ResponseNotRead:
-            body = b""  # it broke, or a hook closed it; the status says enough
-        raise error_from_response(
-            response.status_code,
-            response.headers,
-            body,
-            self._secrets(response.request),
-            _client_request_id(response.request),
-        )
-
-    def _secrets(self, request: httpx.Request) -> tuple[str, ...]:
-        """What must not be repeated: credentials, also those of an auth or headers of one's own."""
-        sent = [
-            secret
-            for name, value in request.headers.items()
-            if _SECRET_HEADER.search(name)
-            for secret in (value, value.rpartition(" ")[2])
-            if len(secret) >= _SHORTEST_SECRET
-        ]
-        return (*secrets_of(self._settings.auth), *sent)
-
-    @contextmanager
-    def _failures_inside(self, response: httpx.Response) -> Iterator[None]:
-        """Errors found inside a 200, completed by its headers and rid of an echoed credential.
-
-        They are changed in place: a second error would keep the first, uncleaned, as its context.
-        """
-        try:
-            yield
-        except YandexError as error:
-            secrets, asked = self._secrets(response.request), _client_request_id(response.request)
-            error.client_request_id = asked
-            if isinstance(error, APIError):
-                status, headers, body = response.status_code, response.headers, error.response
-                told = error_from_response(status, headers, body.content, secrets, asked)
-                error.args, error.__dict__ = told.args, told.__dict__
-            elif isinstance(error, MalformedAnswer):
-                error.args = (without_secrets(secrets, str(error)),)
-            raise
-
-    def _failure_of_sending(self, error: Exception, request: httpx.Request) -> YandexError:
-        failure = self._sending_failed(error, request)
-        failure.client_request_id = _client_request_id(request)
-        return failure
-
-    def _sending_failed(self, error: Exception, request: httpx.Request) -> YandexError:
-        if isinstance(error, httpx.TimeoutException):
-            return RequestTimedOut(
-                f"No answer in time ({type(error).__name__}, timeout={self._settings.timeout} s). "
-                f"Try again, or raise timeout."
-            )
-        if isinstance(error, httpx.LocalProtocolError):
-            # Its own text repeats the header that can't be sent, which may be the credential.
-            return ConfigurationError(
-                "The request can't be sent (LocalProtocolError): most often, a header has signs "
-                "that none has. Check what auth adds, such as a line end behind a token, and "
-                "default_headers."
-            )
-        if isinstance(error, httpx.DecodingError):
-            return MalformedAnswer(
-                f"The answer's encoding is broken ({self._told(error, request)})."
-            )
-        if isinstance(error, _NEVER_SENT):
-            return ConfigurationError(
-                f"The request can't be sent ({self._told(error, request)}): check base_url and "
-                f"default_headers."
-            )
-        told = self._told(error, request)
-        return ConnectionFailed(
-            f"No answer from {self._settings.base_url} ({told}). Check base_url and the network, "
-            f"or try again."
-        )
-
-    @contextmanager
-    def _failures_of(self, reading: StreamReading) -> Iterator[None]:
-        """Failures of an open stream; one that comes after the answer's end means nothing."""
-        try:
-            with self._failures_inside(reading.response):
-                yield
-        except httpx.RequestError as error:
-            if reading.ended:
-                return
-            request = reading.response.request
-            interrupted = StreamInterrupted(
-                f"The stream broke before the answer ended ({self._told(error, request)}). Ask "
-                f"again; what arrived is in the error's `partial`.",
-                partial=reading.partial,
-            )
-            interrupted.client_request_id = _client_request_id(request)
-            raise interrupted from None
-
-    def _told(self, error: Exception, request: httpx.Request) -> str:
-        text = without_secrets(self._secrets(request), str(error))
-        return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
     def _retry_words(self) -> dict[str, Any]:
         """The policy in tenacity's words."""
@@ -473,11 +359,6 @@ class YandexClient:
 def _is_shared(response: httpx.Response) -> bool:
     """Whether other answers travel on the same connection, so that it needs no end of this one."""
     return response.http_version == "HTTP/2"
-
-
-def _client_request_id(request: httpx.Request) -> str | None:
-    sent: str | None = request.headers.get("x-client-request-id")
-    return sent
 
 
 def _body_may_break(response: httpx.Response) -> suppress:

@@ -1,0 +1,143 @@
+"""What went wrong with a request, as errors of ours: with its id, and rid of secrets."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+
+from yandex_compat.auth import secrets_of
+from yandex_compat.errors import (
+    APIError,
+    ConfigurationError,
+    ConnectionFailed,
+    MalformedAnswer,
+    RequestTimedOut,
+    StreamInterrupted,
+    YandexError,
+    error_from_response,
+    without_secrets,
+)
+from yandex_compat.reading import StreamReading
+from yandex_compat.settings import Settings
+
+# The headers whose values are blotted out of errors; a shorter value stands in many a text.
+_SECRET_HEADER = re.compile("auth|cookie|credential|key|password|secret|token", re.IGNORECASE)
+_SHORTEST_SECRET = 8
+_NEVER_SENT = (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError)
+
+
+class Failures:
+    """Makes the errors of requests that go out with one client's settings."""
+
+    __slots__ = ("_settings",)
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def refuse_bad_status(self, response: httpx.Response) -> None:
+        """Raise the error that a bad status stands for, with or without the body it came with."""
+        if response.is_success:
+            return
+        try:
+            body = response.content
+        except httpx.ResponseNotRead:
+            body = b""  # it broke, or a hook closed it; the status says enough
+        raise error_from_response(
+            response.status_code,
+            response.headers,
+            body,
+            self._secrets(response.request),
+            _client_request_id(response.request),
+        )
+
+    def _secrets(self, request: httpx.Request) -> tuple[str, ...]:
+        """What must not be repeated: credentials, also those of an auth or headers of one's own."""
+        sent = [
+            secret
+            for name, value in request.headers.items()
+            if _SECRET_HEADER.search(name)
+            for secret in (value, value.rpartition(" ")[2])
+            if len(secret) >= _SHORTEST_SECRET
+        ]
+        return (*secrets_of(self._settings.auth), *sent)
+
+    @contextmanager
+    def inside(self, response: httpx.Response) -> Iterator[None]:
+        """Errors found inside a 200, completed by its headers and rid of an echoed credential.
+
+        They are changed in place: a second error would keep the first, uncleaned, as its context.
+        """
+        try:
+            yield
+        except YandexError as error:
+            secrets, asked = self._secrets(response.request), _client_request_id(response.request)
+            error.client_request_id = asked
+            if isinstance(error, APIError):
+                status, headers, body = response.status_code, response.headers, error.response
+                told = error_from_response(status, headers, body.content, secrets, asked)
+                error.args, error.__dict__ = told.args, told.__dict__
+            elif isinstance(error, MalformedAnswer):
+                error.args = (without_secrets(secrets, str(error)),)
+            raise
+
+    def of_sending(self, error: Exception, request: httpx.Request) -> YandexError:
+        """The error that httpx's own stands for, where no answer came."""
+        failure = self._unanswered(error, request)
+        failure.client_request_id = _client_request_id(request)
+        return failure
+
+    def _unanswered(self, error: Exception, request: httpx.Request) -> YandexError:
+        if isinstance(error, httpx.TimeoutException):
+            return RequestTimedOut(
+                f"No answer in time ({type(error).__name__}, timeout={self._settings.timeout} s). "
+                f"Try again, or raise timeout."
+            )
+        if isinstance(error, httpx.LocalProtocolError):
+            # Its own text repeats the header that can't be sent, which may be the credential.
+            return ConfigurationError(
+                "The request can't be sent (LocalProtocolError): most often, a header has signs "
+                "that none has. Check what auth adds, such as a line end behind a token, and "
+                "default_headers."
+            )
+        if isinstance(error, httpx.DecodingError):
+            return MalformedAnswer(
+                f"The answer's encoding is broken ({self._told(error, request)})."
+            )
+        if isinstance(error, _NEVER_SENT):
+            return ConfigurationError(
+                f"The request can't be sent ({self._told(error, request)}): check base_url and "
+                f"default_headers."
+            )
+        told = self._told(error, request)
+        return ConnectionFailed(
+            f"No answer from {self._settings.base_url} ({told}). Check base_url and the network, "
+            f"or try again."
+        )
+
+    @contextmanager
+    def of_reading(self, reading: StreamReading) -> Iterator[None]:
+        """Failures of an open stream; one that comes after the answer's end means nothing."""
+        try:
+            with self.inside(reading.response):
+                yield
+        except httpx.RequestError as error:
+            if reading.ended:
+                return
+            request = reading.response.request
+            interrupted = StreamInterrupted(
+                f"The stream broke before the answer ended ({self._told(error, request)}). Ask "
+                f"again; what arrived is in the error's `partial`.",
+                partial=reading.partial,
+            )
+            interrupted.client_request_id = _client_request_id(request)
+            raise interrupted from None
+
+    def _told(self, error: Exception, request: httpx.Request) -> str:
+        text = without_secrets(self._secrets(request), str(error))
+        return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _client_request_id(request: httpx.Request) -> str | None:
+    sent: str | None = request.headers.get("x-client-request-id")
+    return sent
