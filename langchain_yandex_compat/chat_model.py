@@ -18,16 +18,8 @@ from langchain_yandex_compat import content_blocks as content_blocks  # register
 from langchain_yandex_compat import structured_output
 from langchain_yandex_compat.connection import YandexConnection
 from langchain_yandex_compat.errors import langchain_errors
-from langchain_yandex_compat.messages import (
-    PROVIDER,
-    ChunkMapper,
-    from_completion,
-    openai_tool,
-    to_neutral,
-    to_tool_choice,
-    to_tools,
-    tool_choice_word,
-)
+from langchain_yandex_compat.messages import PROVIDER, ChunkMapper, from_completion, to_neutral
+from langchain_yandex_compat.tools import openai_tool, to_tool_choice, to_tools, tool_choice_word
 from yandex_compat import CompletionRequest, ConfigurationError, __version__
 from yandex_compat.connection import SECRETS
 from yandex_compat.generation import GENERATION_WORDS, Generation

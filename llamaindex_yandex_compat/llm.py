@@ -29,10 +29,8 @@ from llamaindex_yandex_compat.messages import (
     to_completion_response,
     to_neutral,
     to_selections,
-    to_tool_choice,
-    to_tools,
-    tool_spec,
 )
+from llamaindex_yandex_compat.tools import to_tool_choice, to_tools, tool_spec
 from yandex_compat import Accumulator, CompletionRequest, profile_for
 from yandex_compat.generation import Generation
 from yandex_compat.parameters import request_from_words

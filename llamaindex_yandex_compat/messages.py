@@ -1,4 +1,4 @@
-"""Every mapping between LlamaIndex's messages, tools and responses and the core's."""
+"""Every mapping between LlamaIndex's messages and responses and the core's."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from io import IOBase
@@ -19,20 +19,16 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 from llama_index.core.llms.llm import ToolSelection
-from llama_index.core.tools import BaseTool
 from pydantic import BaseModel
 
 from yandex_compat import (
     Accumulator,
     Completion,
-    ConfigurationError,
     Delta,
     ImagePart,
     Message,
     TextPart,
-    Tool,
     ToolCall,
-    ToolChoice,
     UnsupportedError,
     Usage,
 )
@@ -158,52 +154,6 @@ def _call(call_id: str | None, name: str, arguments: Mapping[str, Any] | str | N
     if isinstance(arguments, str):
         return ToolCall(call_id or "", name, arguments)
     return call_of(call_id or "", name, arguments or {})
-
-
-def tool_spec(tool: BaseTool) -> dict[str, Any]:
-    """A tool in the OpenAI form, as events show it; the framework's own would rename it."""
-    metadata = tool.metadata
-    function = {
-        "name": metadata.get_name(),
-        "description": metadata.description,
-        "parameters": metadata.get_parameters_dict(),
-    }
-    return {"type": "function", "function": function}
-
-
-def to_tools(tools: Iterable[Any]) -> tuple[Tool, ...]:
-    """Tools from the framework's, or from the OpenAI form."""
-    if not isinstance(tools, list | tuple):
-        raise ConfigurationError(f"tools must be a list, not {type(tools).__name__}.")
-    return tuple(map(_tool, tools))
-
-
-def _tool(tool: Any) -> Tool:  # noqa: ANN401 -- a tool of the framework, or a dict
-    spec = tool_spec(tool) if isinstance(tool, BaseTool) else tool
-    function = spec.get("function") if isinstance(spec, dict) else None
-    if not isinstance(function, dict) or not function.get("name"):
-        raise UnsupportedError(
-            f"A {type(tool).__name__} can't be sent as a tool: the service calls functions. Give a "
-            f"tool of LlamaIndex, or the OpenAI form of a function."
-        )
-    known: dict[str, Any] = {"description": function.get("description") or ""}
-    known |= {word: function[word] for word in ("parameters", "strict") if function.get(word)}
-    return Tool(function["name"], **known)
-
-
-def to_tool_choice(choice: object) -> ToolChoice | None:
-    """The core's tool choice from a word, a tool's name or the OpenAI form."""
-    match choice:
-        case None:
-            return None
-        case "auto" | "none" | "required":
-            return ToolChoice(choice)
-        case str(name) | {"type": "function", "function": {"name": str(name)}}:
-            return ToolChoice("function", name)
-    raise UnsupportedError(
-        f"tool_choice={choice!r} has no form that this version sends; name a tool, or pass "
-        f'extra_body={{"tool_choice": …}}.'
-    )
 
 
 def from_completion(completion: Completion) -> ChatResponse:

@@ -503,3 +503,9 @@ def test_whatever_a_validator_raises_stands_beside_the_raw_answer(make, emulator
     found = reduce(add, model.stream("?")) if streamed else model.invoke("?")
     assert isinstance(found["parsing_error"], KeyError)
     assert found["raw"].response_metadata["finish_reason"]
+
+
+def test_a_response_format_that_is_strict_may_be_described_in_json_mode(make, emulator):
+    emulator.script({"text": '{"age": 31}'})
+    model = make().with_structured_output(FORM, method="json_mode")
+    assert model.invoke("Give 'age'.") == {"age": 31}
