@@ -273,3 +273,11 @@ def test_a_call_block_without_a_name_is_refused(make, emulator):
     with pytest.raises(UnsupportedError, match="tool_use"):
         make().invoke([HumanMessage("?"), AIMessage([{"type": "tool_use", "id": "x"}])])
     assert emulator.requests == []
+
+
+def test_an_image_of_an_assistant_is_refused(make, emulator):
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
+    said = AIMessage([{"type": "text", "text": "Look."}, image])
+    with pytest.raises(UnsupportedError, match="assistant"):
+        make(model=IMAGES).invoke([HumanMessage("?"), said, HumanMessage("So?")])
+    assert emulator.requests == []

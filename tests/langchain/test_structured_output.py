@@ -509,3 +509,32 @@ def test_a_response_format_that_is_strict_may_be_described_in_json_mode(make, em
     emulator.script({"text": '{"age": 31}'})
     model = make().with_structured_output(FORM, method="json_mode")
     assert model.invoke("Give 'age'.") == {"age": 31}
+
+
+FUNCTION = {"name": "Ages", "description": "How old", "parameters": UNTITLED}
+
+
+@METHODS
+@pytest.mark.parametrize("schema", [FUNCTION, {"type": "function", "function": FUNCTION}])
+def test_an_openai_function_is_a_schema(make, body, schema, method):  # M35
+    assert make().with_structured_output(schema, method=method).invoke("Age: 31.") == {"age": 31}
+    if method == "json_schema":
+        sent = body()["response_format"]["json_schema"]
+        assert (sent["name"], sent["schema"]["description"]) == ("Ages", "How old")
+    else:
+        sent = body()["tools"][0]["function"]
+        assert (sent["name"], sent["description"]) == ("Ages", "How old")
+
+
+def test_a_reference_to_elsewhere_is_left_to_the_service(make, emulator, body):
+    emulator.script({"text": "7"})
+    schema = {"title": "Far", "$ref": "https://example.com/schema.json"}
+    assert make().with_structured_output(schema).invoke("?") == 7
+    assert body()["response_format"]["json_schema"]["schema"] == schema
+
+
+@pytest.mark.parametrize("text", ['{"age": 31}', "[31]"])
+def test_json_mode_without_a_schema_takes_any_json(make, emulator, text):
+    emulator.script({"text": text})
+    model = make().with_structured_output(None, method="json_mode")
+    assert model.invoke("Give JSON.") == json.loads(text)
