@@ -12,6 +12,10 @@ from yandex_compat.emulator import Emulator
 # leaves it unclosed. Whether it is the first to ask must not depend on which tests are run.
 asyncio.set_event_loop(None)
 
+# Everything here is on this machine, where a proxy of the environment could not reach it.
+for _name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+    del os.environ[_name]
+
 
 @pytest.fixture(autouse=True)
 def no_credentials_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

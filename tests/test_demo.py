@@ -298,6 +298,24 @@ def test_ctrl_c_leaves_no_process_and_no_traceback():
         os.kill(int(re.search(r"\(process (\d+)\)", first)[1]), 0)
 
 
+def test_a_proxy_of_the_environment_is_not_asked_for_the_emulator(story):
+    proxies = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
+    shown = run(str(story), NO_PROXY="example.com", **proxies)
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+
+
+@pytest.mark.parametrize("before", [None, "example.com"])
+def test_the_environment_is_left_as_it_was(monkeypatch, before):
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    if before:
+        monkeypatch.setenv("NO_PROXY", before)
+    with demo._past_any_proxy("127.0.0.1"):
+        assert os.environ["NO_PROXY"].split(",")[-1] == "127.0.0.1"
+    assert os.environ.get("NO_PROXY") == before
+    assert "no_proxy" not in os.environ
+
+
 @pytest.mark.parametrize("credential", ["YC_API_KEY", "YC_IAM_TOKEN"])
 def test_the_cloud_is_used_where_the_environment_names_it(emulator, credential):
     """With a credential and a folder nothing is started; the address stays the service's own."""

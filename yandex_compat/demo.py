@@ -299,9 +299,25 @@ def _service() -> Iterator[dict[str, Any]]:
         missing = f"YC_FOLDER_ID beside {credential}"
     elif folder:
         missing = "YC_API_KEY or YC_IAM_TOKEN beside YC_FOLDER_ID"
-    with _emulator() as (url, process):
+    with _emulator() as (url, process), _past_any_proxy("127.0.0.1"):
         console.print(f"No {missing}: talking to an emulator at {url} (process {process}).")
         yield {"base_url": url, "api_key": "emulator-key", "folder_id": "emulator-folder"}
+
+
+@contextmanager
+def _past_any_proxy(host: str) -> Iterator[None]:
+    """Keep requests to a host off the environment's proxies, which can't reach this machine."""
+    kept = {name: os.environ.get(name) for name in ("NO_PROXY", "no_proxy")}
+    hosts = ",".join(filter(None, [kept["no_proxy"] or kept["NO_PROXY"], host]))
+    os.environ.update(dict.fromkeys(kept, hosts))
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextmanager
