@@ -89,6 +89,8 @@ def parsed(model: Runnable[Any, Any], parser: Parser, *, include_raw: bool) -> R
             return found  # a validator of the user's may raise anything
         return None
 
+    # Two parsers of one answer: in a stream, what was parsed last may stand there although the
+    # answer's end is an error.
     quiet = parser.model_copy(update={"quiet": True})
     return RunnableMap(raw=model) | RunnablePassthrough.assign(
         parsed=itemgetter("raw") | quiet, parsing_error=itemgetter("raw") | RunnableLambda(error)

@@ -1,5 +1,6 @@
 import asyncio
 
+import httpx
 import pytest
 from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.schema import TextNode
@@ -105,3 +106,24 @@ def test_an_ingestion_pipeline_tells_models_apart(words, bodies):
     assert len(bodies(PATH)) == 1
     pipeline.transformations = [YandexEmbedding(**words, model="text-search-query")]
     assert vector() != first
+
+
+@pytest.mark.parametrize(("workers", "most"), [(None, 4), (2, 2)])
+async def test_async_batches_go_side_by_side_as_many_as_there_are_workers(
+    words, workers, most
+):  # T7
+    asking, at_once = [], []
+
+    async def service(request: httpx.Request) -> httpx.Response:
+        asking.append(request)
+        at_once.append(len(asking))
+        await asyncio.sleep(0.01)
+        asking.remove(request)
+        return httpx.Response(200, json={"data": [{"index": 0, "embedding": [1.0]}]})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(service)) as client:
+        embedding = YandexEmbedding(
+            **words, http_async_client=client, num_workers=workers, embed_batch_size=3
+        )
+        await embedding.aget_text_embedding_batch([str(number) for number in range(12)])
+    assert max(at_once) == most

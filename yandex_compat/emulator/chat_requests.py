@@ -175,7 +175,7 @@ class ChatRequest(Strict):
         return self.max_completion_tokens or self.max_tokens
 
 
-# WIRE A9. The live service takes these and ignores them.
+# WIRE A9: documented as not supported. They are taken, and without effect, unless told otherwise.
 _UNSUPPORTED = (
     "stop",
     "seed",

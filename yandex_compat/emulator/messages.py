@@ -53,7 +53,6 @@ class ImageURL(Strict):
     """An image, in the URL itself."""
 
     url: Annotated[str, AfterValidator(_image_data)]
-    detail: Literal["auto", "low", "high"] | None = None
 
 
 class ImagePart(Strict):
