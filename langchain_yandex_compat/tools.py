@@ -81,9 +81,9 @@ def to_tool_choice(choice: Any, tools: Sequence[Tool]) -> ToolChoice | None:  # 
         case "auto" | "none" | "required" as mode:
             return ToolChoice(mode)
         case {"type": "function", "function": {"name": str(name)}}:
-            return ToolChoice("function", name)
+            return ToolChoice("tool", name)
         case {"type": "tool", "name": str(name)}:
-            return ToolChoice("function", name)
+            return ToolChoice("tool", name)
     raise UnsupportedError(
         f"tool_choice={choice!r} has no form that this version sends; name a tool, or pass "
         f'extra_body={{"tool_choice": …}}.'

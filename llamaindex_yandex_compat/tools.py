@@ -47,7 +47,7 @@ def to_tool_choice(choice: object) -> ToolChoice | None:
         case "auto" | "none" | "required":
             return ToolChoice(choice)
         case str(name) | {"type": "function", "function": {"name": str(name)}}:
-            return ToolChoice("function", name)
+            return ToolChoice("tool", name)
     raise UnsupportedError(
         f"tool_choice={choice!r} has no form that this version sends; name a tool, or pass "
         f'extra_body={{"tool_choice": …}}.'

@@ -15,8 +15,8 @@ _HOMES = {
     "catalogue": ["ModelProfile", "profile_for"],
     "client": ["YandexClient"],
     "completion": [
-        "Completion", "CompletionRequest", "Delta", "Embedding", "StreamEnd", "ToolCallDelta",
-        "Usage",
+        "Citation", "Completion", "CompletionRequest", "Delta", "Embedding", "StreamEnd",
+        "ToolCallDelta", "Usage",
     ],
     "errors": [
         "APIError", "AuthenticationError", "ConfigurationError", "ConnectionFailed",
@@ -25,7 +25,7 @@ _HOMES = {
         "StreamInterrupted", "ToolChoiceIgnored", "UnsupportedError", "YandexError",
     ],
     "messages": ["ImagePart", "Message", "TextPart", "ToolCall"],
-    "tools": ["ResponseFormat", "Tool", "ToolChoice"],
+    "tools": ["CustomTool", "ResponseFormat", "Tool", "ToolChoice"],
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from yandex_compat.catalogue import ModelProfile as ModelProfile
     from yandex_compat.catalogue import profile_for as profile_for
     from yandex_compat.client import YandexClient as YandexClient
+    from yandex_compat.completion import Citation as Citation
     from yandex_compat.completion import Completion as Completion
     from yandex_compat.completion import CompletionRequest as CompletionRequest
     from yandex_compat.completion import Delta as Delta
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from yandex_compat.messages import Message as Message
     from yandex_compat.messages import TextPart as TextPart
     from yandex_compat.messages import ToolCall as ToolCall
+    from yandex_compat.tools import CustomTool as CustomTool
     from yandex_compat.tools import ResponseFormat as ResponseFormat
     from yandex_compat.tools import Tool as Tool
     from yandex_compat.tools import ToolChoice as ToolChoice

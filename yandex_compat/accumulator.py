@@ -1,8 +1,9 @@
 """Folds the deltas of a stream into the completion they add up to."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from yandex_compat.completion import CUT_SHORT, Completion, Delta, StreamEnd
+from yandex_compat.completion import CUT_SHORT, Citation, Completion, Delta, Logprobs, StreamEnd
 from yandex_compat.jsontext import is_object
 from yandex_compat.messages import ToolCall
 
@@ -12,18 +13,29 @@ class _OpenCall:
     id: str = ""
     name: str = ""
     arguments: str = ""
+    custom: bool = False
 
 
 class Accumulator:
     """Adds deltas up: text, reasoning and refusal in order, tool-call pieces by index."""
 
-    __slots__ = ("_calls", "_end", "_reasoning", "_refusal", "_text")
+    __slots__ = (
+        "_annotations",
+        "_calls",
+        "_end",
+        "_logprobs",
+        "_reasoning",
+        "_refusal",
+        "_text",
+    )
 
     def __init__(self) -> None:
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._refusal: list[str] = []
         self._calls: dict[int, _OpenCall] = {}
+        self._annotations: list[Citation] = []
+        self._logprobs: dict[str, list[Any]] = {}
         self._end: StreamEnd | None = None
 
     def add(self, delta: Delta) -> None:
@@ -41,6 +53,11 @@ class Accumulator:
             call.id = piece.id or call.id
             call.name = piece.name or call.name
             call.arguments += piece.arguments
+            call.custom = call.custom or piece.custom
+        if delta.annotations:
+            self._annotations += delta.annotations
+        if delta.logprobs:
+            self._add_logprobs(delta.logprobs)
         if delta.final:
             self._end = delta.final
 
@@ -63,13 +80,19 @@ class Accumulator:
         ended = self._end is not None and self._end.finish_reason not in CUT_SHORT
         nothing = "{}" if ended else ""
         return tuple(
-            ToolCall(call.id, call.name, call.arguments or nothing) for call in self._calls.values()
+            ToolCall(
+                call.id,
+                call.name,
+                call.arguments or ("" if call.custom else nothing),
+                call.custom,
+            )
+            for call in self._calls.values()
         )
 
     @property
     def calls_are_complete(self) -> bool:
-        """Whether every call's arguments are a whole JSON object."""
-        return all(is_object(call.arguments) for call in self._calls.values())
+        """Whether every call's arguments are a whole JSON object, or free text, which may be."""
+        return all(call.custom or is_object(call.arguments) for call in self._calls.values())
 
     def completion(self) -> Completion:
         """The completion as far as it has come."""
@@ -79,14 +102,22 @@ class Accumulator:
             reasoning=self.reasoning,
             refusal=self._joined(self._refusal),
             tool_calls=self.tool_calls,
+            annotations=tuple(self._annotations),
+            logprobs=self._logprobs or None,
             finish_reason=end.finish_reason,
             usage=end.usage,
             model=end.model,
             id=end.id,
             system_fingerprint=end.system_fingerprint,
+            service_tier=end.service_tier,
             request_id=end.request_id,
+            headers=end.headers,
             trimmed_tool_calls=end.trimmed_tool_calls,
         )
+
+    def _add_logprobs(self, logprobs: Logprobs) -> None:
+        for word, tokens in logprobs.items():
+            self._logprobs.setdefault(word, []).extend(tokens)
 
     @staticmethod
     def _joined(pieces: list[str]) -> str:

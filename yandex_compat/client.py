@@ -16,11 +16,9 @@ from yandex_compat.completion import Completion, CompletionRequest, Delta, Embed
 from yandex_compat.errors import ConfigurationError, YandexError
 from yandex_compat.failures import Failures
 from yandex_compat.pools import POOLS
-from yandex_compat.reading import StreamReading
+from yandex_compat.reading import StreamReading, whole_completion
 from yandex_compat.retries import RetryPolicy
 from yandex_compat.settings import CONNECT_TIMEOUT, resolve_settings
-from yandex_compat.stop import cut_completion
-from yandex_compat.tool_calls import refuse_ignored_choice, trimmed
 from yandex_compat.wires import chat, embeddings
 
 # Seconds that a server gets to end the body of an answer that has ended, so that its connection
@@ -230,14 +228,7 @@ class YandexClient:
 
     def _completion(self, response: httpx.Response, request: CompletionRequest) -> Completion:
         with self._failures.inside(response):
-            completion = chat.decode(response.content, request)
-            completion.request_id = response.headers.get("x-request-id")
-            if request.parallel_tool_calls is False:
-                completion = trimmed(completion)
-            cut = cut_completion(completion, request.stop)
-            if cut is completion:
-                refuse_ignored_choice(request, completion)
-            return cut
+            return whole_completion(request, response)
 
     def _embedding(self, response: httpx.Response) -> Embedding:
         with self._failures.inside(response):

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from yandex_compat.messages import Message, ToolCall
-from yandex_compat.tools import ResponseFormat, Tool, ToolChoice
+from yandex_compat.messages import Message, TextPart, ToolCall
+from yandex_compat.tools import AnyTool, ResponseFormat, ToolChoice
 
 FinishReason = str
 """stop, length, tool_calls, content_filter or function_call (WIRE A6); others pass as they came."""
+
+Logprobs = Mapping[str, Any]
 
 CUT_SHORT = frozenset({"length", "content_filter"})
 """The finish reasons that end an answer before the model did: its last call may be half a call."""
@@ -19,8 +21,10 @@ class CompletionRequest:
     """Everything one generation is asked with; what is None or empty is not sent.
 
     `model` is a name ("yandexgpt"), a name and branch ("yandexgpt/rc") or a full URI. `stop` is
-    done on the client, since the service has none (WIRE A9). `extra_body` goes into the body last
-    and untouched.
+    done on the client, since the service has none (WIRE A9). `n` answers come in a whole answer
+    only, never in a stream. `prediction` is text that the answer is likely to hold. With
+    `recover_leaked_calls`, a call that the model wrote as text becomes one (WIRE A13).
+    `extra_body` goes into the body last and untouched.
     """
 
     model: str
@@ -30,12 +34,21 @@ class CompletionRequest:
     max_tokens: int | None = None
     reasoning_effort: str | None = None
     stop: tuple[str, ...] = ()
-    tools: tuple[Tool, ...] = ()
+    tools: tuple[AnyTool, ...] = ()
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
+    logit_bias: Mapping[str, int] | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    n: int | None = None
+    verbosity: str | None = None
+    modalities: tuple[str, ...] = ()
+    prediction: str | tuple[TextPart, ...] | None = None
+    user: str | None = None
+    recover_leaked_calls: bool = True
     extra_body: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -48,39 +61,63 @@ class Usage:
     total_tokens: int
     reasoning_tokens: int | None = None
     cached_tokens: int | None = None
+    audio_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
+    accepted_prediction_tokens: int | None = None
+    rejected_prediction_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """Where the characters from `start_index` to `end_index` of an answer come from (WIRE A16)."""
+
+    url: str
+    title: str | None = None
+    start_index: int | None = None
+    end_index: int | None = None
 
 
 @dataclass(slots=True)
 class Completion:
     """One whole answer; what the service left out is empty or None.
 
-    `trimmed_tool_calls` came although parallel calls were switched off (D8).
+    `logprobs` (lists under "content" and "refusal") and `audio` stand as they came (WIRE A16);
+    `logprobs` count what `stop` cut off, too. `trimmed_tool_calls` came although parallel calls
+    were switched off (D8). `alternatives` are the other answers where `n` asked for several.
     """
 
     text: str = ""
     reasoning: str = ""
     refusal: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
+    annotations: tuple[Citation, ...] = ()
+    logprobs: Logprobs | None = None
+    audio: Mapping[str, Any] | None = None
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     model: str | None = None
     id: str | None = None
     system_fingerprint: str | None = None
+    service_tier: str | None = None
     request_id: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     trimmed_tool_calls: tuple[ToolCall, ...] = ()
+    alternatives: "tuple[Completion, ...]" = ()
 
 
 @dataclass(slots=True)
 class ToolCallDelta:
     """A piece of a streamed tool call: `id` and `name` stand on its first piece only.
 
-    `index` counts the calls of this answer from 0, whatever the server numbered them.
+    `index` counts the calls of this answer from 0, whatever the server numbered them. Of a
+    `custom` tool's call, `arguments` is free text.
     """
 
     index: int
     id: str | None
     name: str | None
     arguments: str
+    custom: bool = False
 
 
 @dataclass(slots=True)
@@ -94,8 +131,16 @@ class Delta:
     reasoning: str = ""
     refusal: str = ""
     tool_calls: tuple[ToolCallDelta, ...] = ()
+    annotations: tuple[Citation, ...] = ()
+    logprobs: Logprobs | None = None
     replaces_text: bool = False
     final: "StreamEnd | None" = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the delta adds nothing."""
+        said = self.text or self.reasoning or self.refusal or self.tool_calls
+        return not (said or self.annotations or self.logprobs or self.final)
 
 
 @dataclass(slots=True)
@@ -109,6 +154,8 @@ class StreamEnd:
     system_fingerprint: str | None = None
     request_id: str | None = None
     trimmed_tool_calls: tuple[ToolCall, ...] = ()
+    service_tier: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

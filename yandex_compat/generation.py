@@ -30,6 +30,18 @@ class Generation(BaseModel):
     """From -2 to 2; not taken by all models."""
     presence_penalty: float | None = None
     """From -2 to 2; not taken by all models."""
+    logit_bias: dict[str, int] | None = None
+    """How much likelier each token is made, by its number."""
+    logprobs: bool | None = None
+    """Whether the answer tells how likely its tokens were; not told by all models."""
+    top_logprobs: int | None = None
+    """How many tokens that were as likely are told beside each, from 0 to 20; needs `logprobs`."""
+    verbosity: str | None = None
+    """low, medium or high."""
+    user: str | None = None
+    """Whom the answer is for, as an id of your own."""
+    recover_leaked_calls: bool = True
+    """Whether a tool call that a model wrote as text becomes a call."""
     extra_body: dict[str, Any] | None = None
     """Whatever else goes into the request's body, untouched."""
 

@@ -38,27 +38,33 @@ def content_of(parts: Iterable[Part]) -> str | tuple[Part, ...]:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """One call of a function: its id, the function's name, and the arguments as JSON text.
+    """One call of a tool: its id, the tool's name, and the arguments as JSON text.
 
-    `arguments` is what the model wrote, which need not be valid JSON.
+    `arguments` is what the model wrote, which need not be valid JSON; of a `custom` tool's call it
+    is free text (WIRE A11).
     """
 
     id: str
     name: str
     arguments: str
+    custom: bool = False
 
     @property
     def parsed_arguments(self) -> dict[str, Any] | None:
-        """The arguments as a dict; None where the model wrote no JSON object, or was cut short."""
-        return jsontext.decode_object(self.arguments)
+        """The arguments as a dict; None where the model wrote no JSON object, or was cut short.
+
+        What a custom tool is called with is no JSON: None.
+        """
+        return None if self.custom else jsontext.decode_object(self.arguments)
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message of a conversation, in the terms both APIs share.
 
-    `tool_calls` belongs to the assistant role, `tool_call_id` to the tool role; a tool message's
-    `name` is its function's name where the caller knows it.
+    `tool_calls`, `refusal` and `audio_id` (of an answer in sound) belong to the assistant role,
+    `tool_call_id` to the tool role; a tool message's `name` is its function's name where the
+    caller knows it.
     """
 
     role: Role
@@ -66,6 +72,8 @@ class Message:
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     name: str | None = None
+    refusal: str = ""
+    audio_id: str | None = None
 
     @property
     def text(self) -> str:

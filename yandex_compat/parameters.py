@@ -6,17 +6,15 @@ from typing import Any
 
 from yandex_compat.completion import CompletionRequest
 from yandex_compat.errors import ConfigurationError, UnsupportedError
-from yandex_compat.messages import Message
-from yandex_compat.tools import ResponseFormat
+from yandex_compat.messages import Message, TextPart
+from yandex_compat.tools import ResponseFormat, Tool, ToolChoice
 
 _WORDS = {field.name for field in fields(CompletionRequest)} - {"model", "messages"}
 _SERVICE_LACKS = {
     "seed", "store", "audio", "web_search_options", "service_tier", "stream_options",
 }  # fmt: skip
-_NOT_YET = {
-    "n", "logprobs", "top_logprobs", "logit_bias", "verbosity", "modalities", "prediction",
-    "functions", "function_call", "user", "metadata",
-}  # fmt: skip
+_NOT_YET = {"metadata"}
+_OF_FUNCTIONS = ("functions", "function_call", "tools", "tool_choice")
 _HAPPENS_ANYWAY: Mapping[str, object] = {"n": 1, "store": False, "logprobs": False}
 
 
@@ -29,7 +27,7 @@ def request_from_words(
     nobody knows; both name `extra_body`, which forwards anything untouched.
     """
     known: dict[str, Any] = {}
-    for word, value in named_once(words).items():
+    for word, value in _tools_of_functions(named_once(words)).items():
         if asks_for_nothing(word, value):
             continue
         if word in _WORDS:
@@ -40,6 +38,10 @@ def request_from_words(
         known["stop"] = stop_sequences(known["stop"])
     if "response_format" in known:
         known["response_format"] = response_format(known["response_format"])
+    if "prediction" in known:
+        known["prediction"] = prediction(known["prediction"])
+    if isinstance(known.get("modalities"), list):
+        known["modalities"] = tuple(known["modalities"])
     return CompletionRequest(model=model, messages=messages, **known)
 
 
@@ -54,6 +56,62 @@ def named_once(words: Mapping[str, Any]) -> dict[str, Any]:
     if "max_tokens" in given:
         raise ConfigurationError("max_tokens and max_completion_tokens are one word: pass one.")
     return given | {"max_tokens": given.pop("max_completion_tokens")}
+
+
+def _tools_of_functions(words: dict[str, Any]) -> dict[str, Any]:
+    """The words with the deprecated `functions` and `function_call` in their present form (A15).
+
+    Sent as tools, they are answered by calls that every agent understands.
+    """
+    if not words.keys() & {"functions", "function_call"}:
+        return words
+    if words.get("tools") or words.get("tool_choice"):
+        raise ConfigurationError("functions and tools are one word, old and new: pass tools.")
+    rest = {word: value for word, value in words.items() if word not in _OF_FUNCTIONS}
+    rest["tools"] = tuple(map(_tool_of_function, words.get("functions") or ()))
+    match words.get("function_call"):
+        case None:
+            pass
+        case "auto" | "none" as mode:
+            rest["tool_choice"] = ToolChoice(mode)
+        case {"name": str(name)}:
+            rest["tool_choice"] = ToolChoice("tool", name)
+        case other:
+            raise ConfigurationError(
+                f'function_call={other!r} must be "auto", "none" or {{"name": …}}.'
+            )
+    return rest
+
+
+def _tool_of_function(function: Any) -> Tool:  # noqa: ANN401 -- what a user wrote
+    known = {"name", "description", "parameters", "strict"}
+    if isinstance(function, dict) and "name" in function and function.keys() <= known:
+        return Tool(**function)
+    raise ConfigurationError('A function must be {"name": …, "description": …, "parameters": …}.')
+
+
+def prediction(value: object) -> str | tuple[TextPart, ...]:
+    """Predicted text from a text or the OpenAI dict (A15)."""
+    match value:
+        case str():
+            return value
+        case {"type": "content", "content": str(text), **rest} if not rest:
+            return text
+        case {"type": "content", "content": [*parts], **rest} if not rest:
+            texts = [part["text"] for part in parts if _is_text_part(part)]
+            if len(texts) == len(parts):
+                return tuple(map(TextPart, texts))
+    raise ConfigurationError(
+        'prediction must be a text or {"type": "content", "content": …}, whose content is a text '
+        'or a list of {"type": "text", "text": …}.'
+    )
+
+
+def _is_text_part(part: object) -> bool:
+    match part:
+        case {"type": "text", "text": str()}:
+            return True
+    return False
 
 
 def asks_for_nothing(word: str, value: object) -> bool:

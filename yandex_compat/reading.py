@@ -1,15 +1,53 @@
-"""One streamed answer as it is read: decoding, stop sequences and request id, but no I/O."""
+"""An answer as it is read, whole or streamed, but no I/O.
 
+Both go the same way: decoding, then what the service leaves to the client, which is calls that
+leaked into the text (D6), fences around JSON, calls too many (D8) and stop sequences (D7).
+"""
+
+from collections.abc import Iterator
 from dataclasses import replace
 
 import httpx
 
 from yandex_compat.completion import Completion, CompletionRequest, Delta
 from yandex_compat.errors import MalformedAnswer
+from yandex_compat.fences import FenceFilter, asks_for_json, without_fence
 from yandex_compat.framing import FramingError
-from yandex_compat.stop import StopFilter
-from yandex_compat.tool_calls import refuse_ignored_choice
-from yandex_compat.wires.chat import StreamDecoder
+from yandex_compat.leaked_calls import LeakedCallFilter, callable_names, with_leaked_call
+from yandex_compat.stop import StopFilter, cut_completion
+from yandex_compat.tool_calls import refuse_ignored_choice, trimmed
+from yandex_compat.wires import chat
+
+
+def whole_completion(request: CompletionRequest, response: httpx.Response) -> Completion:
+    """The completion of a response that was read to its end, the alternatives treated as it is."""
+    completion = chat.decode(response.content, request)
+    alternatives = [_treated(other, request) for other in completion.alternatives]
+    treated = replace(_treated(completion, request), alternatives=tuple(alternatives))
+    for one in (treated, *alternatives):
+        one.request_id = response.headers.get("x-request-id")
+        one.headers = _reported(response)
+    return treated
+
+
+def _treated(completion: Completion, request: CompletionRequest) -> Completion:
+    if names := callable_names(request):
+        completion = with_leaked_call(completion, names)
+    if asks_for_json(request):
+        completion = without_fence(completion)
+    if request.parallel_tool_calls is False:
+        completion = trimmed(completion)
+    cut = cut_completion(completion, request.stop)
+    if cut is completion:
+        called = bool(completion.tool_calls)
+        refuse_ignored_choice(request, completion.finish_reason, called=called)
+    return cut
+
+
+def _reported(response: httpx.Response) -> dict[str, str]:
+    """The headers of an answer, but for those that are for nobody's eyes."""
+    kept_back = {"authorization", "set-cookie"}
+    return {name: value for name, value in response.headers.items() if name not in kept_back}
 
 
 class StreamReading:
@@ -18,9 +56,14 @@ class StreamReading:
     def __init__(self, request: CompletionRequest, response: httpx.Response) -> None:
         self.response = response
         self._request = request
-        self._decoder = StreamDecoder(request)
+        self._decoder = chat.StreamDecoder(request)
         self._decoder.end.request_id = response.headers.get("x-request-id")
+        self._decoder.end.headers = _reported(response)
+        names = callable_names(request)
+        self._leaked_calls = LeakedCallFilter(names) if names else None
+        self._fence = FenceFilter() if asks_for_json(request) else None
         self._stop = StopFilter(request.stop) if request.stop else None
+        self._called = False
 
     @property
     def partial(self) -> Completion:
@@ -55,20 +98,25 @@ class StreamReading:
         return self._given_out(self._decoder.close())
 
     def _given_out(self, deltas: list[Delta]) -> list[Delta]:
+        if self._leaked_calls:
+            deltas = self._leaked_calls.feed(deltas)
+        if self._fence:
+            deltas = self._fence.feed(deltas)
         if self._request.parallel_tool_calls is False:
-            deltas = [given for delta in deltas if (given := self._with_first_call(delta))]
+            deltas = [given for delta in deltas for given in self._with_first_call(delta)]
         if self._stop:
             deltas = self._stop.feed(deltas, self._decoder.end)
-        if deltas and deltas[-1].final and not self.stopped:
-            refuse_ignored_choice(self._request, self.partial)
+        self._called = self._called or any(delta.tool_calls for delta in deltas)
+        if deltas and (end := deltas[-1].final) and not self.stopped:
+            refuse_ignored_choice(self._request, end.finish_reason, called=self._called)
         return deltas
 
-    def _with_first_call(self, delta: Delta) -> Delta | None:
+    def _with_first_call(self, delta: Delta) -> Iterator[Delta]:
         """The delta without calls that were not to come beside the first (D8)."""
         if delta.final:
             delta.final.trimmed_tool_calls = self.partial.tool_calls[1:]
         kept = tuple(piece for piece in delta.tool_calls if piece.index == 0)
-        if kept == delta.tool_calls:
-            return delta
-        rest = replace(delta, tool_calls=kept)
-        return None if rest == Delta() else rest
+        if kept != delta.tool_calls:
+            delta = replace(delta, tool_calls=kept)
+        if not delta.is_empty:
+            yield delta

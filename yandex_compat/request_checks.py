@@ -6,15 +6,19 @@ from collections.abc import Mapping
 from yandex_compat.completion import CompletionRequest
 from yandex_compat.errors import ConfigurationError, UnsupportedError
 from yandex_compat.messages import ImagePart, Message, TextPart
-from yandex_compat.tools import Tool
+from yandex_compat.tools import CustomTool, Tool
 
 _FUNCTION_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ROLES = ("system", "user", "assistant", "tool")
-_EFFORTS = ("low", "medium", "high")
+_LEVELS = ("low", "medium", "high")
+_MODALITIES = ("text", "audio")
+_MODES = ("auto", "none", "required", "tool")
 _FORMS = ("text", "json_object", "json_schema")
 
 
-def check_request(request: CompletionRequest, ranges: Mapping[str, tuple[float, float]]) -> None:
+def check_request(
+    request: CompletionRequest, ranges: Mapping[str, tuple[float, float]], *, stream: bool = False
+) -> None:
     """Raise ConfigurationError or UnsupportedError for what no wire can send.
 
     `ranges` are the lowest and highest value of each word that is a number, as the wire documents
@@ -26,15 +30,12 @@ def check_request(request: CompletionRequest, ranges: Mapping[str, tuple[float, 
         value = getattr(request, word)
         if value is not None and not _is_number_within(value, low, high):
             raise ConfigurationError(f"{word}={value!r} must be a number from {low} to {high}.")
-    tokens = request.max_tokens
-    if tokens is not None and (
-        isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 1
-    ):
-        raise ConfigurationError(f"max_tokens={tokens!r} must be a whole number above 0.")
-    if request.reasoning_effort not in (None, *_EFFORTS):
-        raise ConfigurationError(
-            f"reasoning_effort={request.reasoning_effort!r} must be one of {', '.join(_EFFORTS)}."
-        )
+    for word in ("max_tokens", "n"):
+        if not _is_count_or_none(value := getattr(request, word)):
+            raise ConfigurationError(f"{word}={value!r} must be a whole number above 0.")
+    for word in ("reasoning_effort", "verbosity"):
+        if (value := getattr(request, word)) not in (None, *_LEVELS):
+            raise ConfigurationError(f"{word}={value!r} must be one of {', '.join(_LEVELS)}.")
     stops = request.stop
     if not isinstance(stops, list | tuple) or not all(isinstance(stop, str) for stop in stops):
         raise ConfigurationError(f"stop={request.stop!r} must be a tuple of texts.")
@@ -42,6 +43,39 @@ def check_request(request: CompletionRequest, ranges: Mapping[str, tuple[float, 
         raise ConfigurationError(
             f"extra_body must be a dict, not {type(request.extra_body).__name__}."
         )
+    if stream and (request.n or 1) > 1:
+        raise UnsupportedError(
+            f"n={request.n}: a stream gives one answer. Ask without streaming, or several times."
+        )
+    _check_tokens(request)
+    _check_form(request)
+    _check_tools(request)
+
+
+def _check_tokens(request: CompletionRequest) -> None:
+    """What is asked of single tokens, and of what the answer is made of."""
+    if request.logprobs is not None and not isinstance(request.logprobs, bool):
+        raise ConfigurationError(f"logprobs={request.logprobs!r} must be True or False.")
+    if request.top_logprobs is not None and not isinstance(request.top_logprobs, int):
+        raise ConfigurationError(f"top_logprobs={request.top_logprobs!r} must be a whole number.")
+    if request.top_logprobs is not None and not request.logprobs:
+        raise ConfigurationError("top_logprobs needs logprobs=True beside it.")
+    bias: object = request.logit_bias
+    if bias is not None and not (
+        isinstance(bias, Mapping)
+        and all(isinstance(value, int) and not isinstance(value, bool) for value in bias.values())
+    ):
+        raise ConfigurationError("logit_bias must be a dict of whole numbers, by token.")
+    if request.user is not None and not isinstance(request.user, str):
+        raise ConfigurationError(f"user must be a text, not {type(request.user).__name__}.")
+    modalities: object = request.modalities
+    if not isinstance(modalities, tuple | list) or not set(modalities) <= set(_MODALITIES):
+        raise ConfigurationError(
+            f"modalities={modalities!r} must be a list of {' and '.join(_MODALITIES)}."
+        )
+
+
+def _check_form(request: CompletionRequest) -> None:
     form = request.response_format
     if form and form.type not in _FORMS:
         raise ConfigurationError(
@@ -49,7 +83,10 @@ def check_request(request: CompletionRequest, ranges: Mapping[str, tuple[float, 
         )
     if form and form.type == "json_schema" and form.schema is None:
         raise ConfigurationError("response_format of type json_schema needs a schema.")
-    _check_tools(request)
+
+
+def _is_count_or_none(value: object) -> bool:
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0)
 
 
 def _is_number_within(value: object, low: float, high: float) -> bool:
@@ -58,8 +95,10 @@ def _is_number_within(value: object, low: float, high: float) -> bool:
 
 def _check_tools(request: CompletionRequest) -> None:
     for tool in request.tools:
-        if not isinstance(tool, Tool):
-            raise ConfigurationError(f"A tool must be a Tool, not {type(tool).__name__}.")
+        if not isinstance(tool, Tool | CustomTool):
+            raise ConfigurationError(
+                f"A tool must be a Tool or a CustomTool, not {type(tool).__name__}."
+            )
     names = [tool.name for tool in request.tools]
     for name in names:
         if not _FUNCTION_NAME.fullmatch(name):
@@ -69,18 +108,24 @@ def _check_tools(request: CompletionRequest) -> None:
         if names.count(name) > 1:
             raise ConfigurationError(f"Two tools are named {name!r}: rename one of them.")
     choice = request.tool_choice
-    if choice is None or choice.mode in {"auto", "none"}:
+    if choice is None:
         return
-    if choice.mode not in {"required", "function"}:
+    if choice.mode not in _MODES:
         raise ConfigurationError(f"tool_choice has the unknown mode {choice.mode!r}.")
-    if not names:
+    if choice.allowed and choice.mode not in {"auto", "required"}:
+        raise ConfigurationError(
+            f"tool_choice allows some tools in the mode {choice.mode!r}: take auto or required."
+        )
+    chosen = (choice.name,) if choice.mode == "tool" else choice.allowed
+    if not names and (chosen or choice.mode == "required"):
         raise ConfigurationError(
             "tool_choice asks for a call, but there are no tools: pass tools=…."
         )
-    if choice.mode == "function" and choice.name not in names:
-        raise ConfigurationError(
-            f"tool_choice names {choice.name!r}, which is none of the tools: {', '.join(names)}."
-        )
+    for wanted in chosen:
+        if wanted not in names:
+            raise ConfigurationError(
+                f"tool_choice names {wanted!r}, which is none of the tools: {', '.join(names)}."
+            )
 
 
 def _check_message(message: object) -> None:

@@ -86,11 +86,10 @@ class StopFilter:
             return [Delta(text=tail), delta] if tail else [delta]
         text = self._cutter.feed(delta.text)
         if self.stopped:
-            delta = Delta(text=text, reasoning=delta.reasoning)
+            delta = replace(delta, text=text, refusal="", tool_calls=())
         elif delta.text != text:
             delta = replace(delta, text=text)
-        empty = not (delta.text or delta.reasoning or delta.refusal or delta.tool_calls)
-        return [] if empty else [delta]
+        return [] if delta.is_empty else [delta]
 
 
 def cut_completion(completion: Completion, stops: Sequence[str]) -> Completion:

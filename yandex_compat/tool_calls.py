@@ -10,7 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
-from yandex_compat.completion import CUT_SHORT, Completion, CompletionRequest, ToolCallDelta
+from yandex_compat.completion import (
+    CUT_SHORT,
+    Completion,
+    CompletionRequest,
+    FinishReason,
+    ToolCallDelta,
+)
 from yandex_compat.errors import ConfigurationError, ToolChoiceIgnored
 from yandex_compat.jsontext import (
     SurrogateJoiner,
@@ -72,6 +78,7 @@ class _OpenCall:
     arguments: str = ""
     name: str = ""
     server_id: str = ""
+    custom: bool = False
     announced: bool = False
 
 
@@ -98,7 +105,13 @@ class ToolCallAssembler:
         self._named.clear()
 
     def feed(
-        self, index: int | None, server_id: str | None, name: str | None, arguments: str | None
+        self,
+        index: int | None,
+        server_id: str | None,
+        name: str | None,
+        arguments: str | None,
+        *,
+        custom: bool = False,
     ) -> ToolCallDelta | None:
         """The delta of one piece; None while the call's name has yet to come."""
         key = index or 0
@@ -111,8 +124,9 @@ class ToolCallAssembler:
             self._named.add(key)
         text = self._joiners[call.index].feed(arguments or "")
         call.arguments += text
+        call.custom = call.custom or custom
         if call.announced:
-            return ToolCallDelta(call.index, None, None, text) if text else None
+            return ToolCallDelta(call.index, None, None, text, call.custom) if text else None
         call.name = name or call.name
         call.server_id = server_id or call.server_id
         return self._announced(call) if call.name else None
@@ -124,7 +138,7 @@ class ToolCallAssembler:
     def _announced(self, call: _OpenCall) -> ToolCallDelta:
         call.announced = True
         call_id = self._ids.assign(call.server_id, call.name)
-        return ToolCallDelta(call.index, call_id, call.name, call.arguments)
+        return ToolCallDelta(call.index, call_id, call.name, call.arguments, call.custom)
 
     @staticmethod
     def _begins_another(
@@ -137,7 +151,7 @@ class ToolCallAssembler:
         if not (server_id or name):
             return False
         begun = bool(call.arguments.strip())
-        if begun and not is_object(call.arguments):
+        if begun and not (call.custom or is_object(call.arguments)):
             return False
         if named_again and server_id in {None, "", name}:
             return True
@@ -145,18 +159,19 @@ class ToolCallAssembler:
         if not begun:
             return other_id and bool(name) and call.announced
         other_name = bool(name) and bool(call.name) and name != call.name
-        return other_id or other_name or bool((arguments or "").strip())
+        # Free text may go on for ever, so that more of it tells nothing.
+        return other_id or other_name or (not call.custom and bool((arguments or "").strip()))
 
 
-def refuse_ignored_choice(request: CompletionRequest, completion: Completion) -> None:
+def refuse_ignored_choice(
+    request: CompletionRequest, reason: FinishReason | None, *, called: bool
+) -> None:
     """Raise ToolChoiceIgnored where a call was required and a finished answer has none (D8).
 
     An agent would take the text for the end of its work, or ask again for ever.
     """
     choice = request.tool_choice
-    if choice is None or choice.mode in {"auto", "none"} or completion.tool_calls:
-        return
-    if completion.finish_reason in CUT_SHORT:
+    if choice is None or choice.mode in {"auto", "none"} or called or reason in CUT_SHORT:
         return
     asked = f"a call of {choice.name!r}" if choice.name else "a tool call"
     raise ToolChoiceIgnored(
@@ -253,7 +268,8 @@ def _server_id(call: ToolCall) -> str:
 
 
 def _outgoing(call: ToolCall) -> ToolCall:
-    return ToolCall(_server_id(call), call.name, _object_text(call.arguments))
+    arguments = call.arguments if call.custom else _object_text(call.arguments)
+    return replace(call, id=_server_id(call), arguments=arguments)
 
 
 def _object_text(arguments: str) -> str:

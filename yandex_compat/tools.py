@@ -18,14 +18,28 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
+class CustomTool:
+    """A tool the model calls with free text, which `format` may bind to a grammar (WIRE A11)."""
+
+    name: str
+    description: str = ""
+    format: Mapping[str, Any] | None = None
+
+
+AnyTool = Tool | CustomTool
+
+
+@dataclass(frozen=True, slots=True)
 class ToolChoice:
     """Whether the model may, must or must not call a tool, or which one (WIRE A10).
 
-    `name` is set exactly when `mode` is "function".
+    `name` is set exactly when `mode` is "tool". `allowed` names the tools that "auto" and
+    "required" choose among, where they are not all.
     """
 
-    mode: Literal["auto", "none", "required", "function"]
+    mode: Literal["auto", "none", "required", "tool"]
     name: str | None = None
+    allowed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from yandex_compat import (
     ConfigurationError,
     ConnectionFailed,
     ContextOverflowError,
+    CustomTool,
     Delta,
     ImagePart,
     InvalidRequestError,
@@ -817,12 +818,25 @@ def test_an_error_on_several_lines_inside_a_200(client_over, request_of, streame
         list(client.stream(request_of())) if streamed else client.complete(request_of())
 
 
-@pytest.mark.parametrize("streamed", [False, True])
-def test_a_custom_call_is_refused_in_both_ways(emulator, client, request_of, streamed):  # A11
-    emulator.script({"tool_calls": [{"name": "f", "arguments": "hi", "custom": True}]})
-    request = request_of(tools=(Tool("f"),))
-    with pytest.raises(MalformedAnswer, match="custom"):
-        list(client.stream(request)) if streamed else client.complete(request)
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("way", ["complete", "acomplete", "stream", "astream"])
+async def test_a_custom_tool_there_and_back(emulator, client, request_of, way, model):  # A11
+    emulator.script({"tool_calls": [{"name": "sql", "arguments": "select 1", "custom": True}]})
+    asking = request_of(model=model, tools=(CustomTool("sql"),))
+    completion = await asked(client, way, asking)
+    (call,) = completion.tool_calls
+    assert (call.name, call.arguments, call.custom) == ("sql", "select 1", True)
+
+    history = (
+        *asking.messages,
+        Message("assistant", tool_calls=completion.tool_calls),
+        Message("tool", "1", tool_call_id=call.id),
+    )
+    await asked(client, way, replace(asking, messages=history))
+    _, said, result = emulator.requests[-1]["body"]["messages"]
+    (sent,) = said["tool_calls"]
+    assert sent["custom"] == {"name": "sql", "input": "select 1"}
+    assert (sent["type"], result["tool_call_id"]) == ("custom", sent["id"])
 
 
 @pytest.mark.parametrize("words", [{"reasoning_effort": {"effort": "low"}}, {"stop": None}])
@@ -867,14 +881,31 @@ async def test_an_ignored_choice_has_it_too(emulator, client, request_of, way):
     assert caught.value.client_request_id == sent
 
 
-@pytest.mark.parametrize("streamed", [False, True])
-def test_an_answer_to_functions_is_refused_in_both_ways(client_over, request_of, streamed):  # A15
-    call = '{"name":"f","arguments":"{}"}'
-    whole = f'{{"choices":[{{"message":{{"function_call":{call}}}}}]}}'
-    event = f'data: {{"choices":[{{"delta":{{"function_call":{call}}}}}]}}\n\n'
-    client = client_over(lambda _: httpx.Response(200, text=event if streamed else whole))
-    with pytest.raises(MalformedAnswer, match=r"function_call.*tools"):
-        list(client.stream(request_of())) if streamed else client.complete(request_of())
+@pytest.mark.parametrize("way", ["complete", "stream"])
+async def test_several_answers_come_in_a_whole_one_only(emulator, client, request_of, way):
+    asking = request_of(n=3)
+    if way == "stream":
+        with pytest.raises(UnsupportedError, match=r"n=3.*Ask without streaming"):
+            await asked(client, way, asking)
+        assert emulator.requests == []
+        return
+    completion = await asked(client, way, asking)
+    assert emulator.requests[-1]["body"]["n"] == 3
+    assert completion.usage
+    assert len(completion.alternatives) == 2
+    for other in completion.alternatives:
+        assert (other.text, other.request_id) == (completion.text, completion.request_id)
+        assert other.usage is None
+
+
+@pytest.mark.parametrize("way", ["complete", "acomplete", "stream", "astream"])
+async def test_headers_of_the_answer_are_told_but_for_cookies(client_over, request_of, way):
+    text = WHOLE if "complete" in way else FIRST + SECOND + DONE
+    headers = {"x-server-trace-id": "t1", "Set-Cookie": "session=s"}
+    client = client_over(lambda _: httpx.Response(200, text=text, headers=headers))
+    told = (await asked(client, way, request_of())).headers
+    assert told["x-server-trace-id"] == "t1"
+    assert "session=s" not in str(told)
 
 
 @pytest.mark.parametrize(

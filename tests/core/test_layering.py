@@ -67,7 +67,7 @@ def named(path: Path) -> str:
 
 
 def test_there_is_something_to_read():
-    assert {"client.py", "chat.py", "__init__.py"} <= {path.name for path in core_files()}
+    assert {"client.py", "encoding.py", "__init__.py"} <= {path.name for path in core_files()}
     assert "server.py" in {path.name for path in files_of(EMULATOR)}
     assert "yandex_compat.wires.chat" in set(imported(CORE / "client.py"))
 

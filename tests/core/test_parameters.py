@@ -2,7 +2,15 @@
 
 import pytest
 
-from yandex_compat import ConfigurationError, Message, ResponseFormat, Tool, UnsupportedError
+from yandex_compat import (
+    ConfigurationError,
+    Message,
+    ResponseFormat,
+    TextPart,
+    Tool,
+    ToolChoice,
+    UnsupportedError,
+)
 from yandex_compat.parameters import (
     asks_for_nothing,
     request_from_words,
@@ -28,6 +36,14 @@ def made(**words: object):
         ("parallel_tool_calls", False),
         ("frequency_penalty", 0.0),
         ("presence_penalty", 1),
+        ("logit_bias", {"1": 1}),
+        ("logprobs", True),
+        ("top_logprobs", 0),
+        ("n", 2),
+        ("verbosity", "low"),
+        ("user", "me"),
+        ("prediction", "text"),
+        ("recover_leaked_calls", False),
         ("extra_body", {"seed": 1}),
     ],
 )
@@ -71,16 +87,6 @@ def test_zero_and_empty_text_ask_for_something(word, value):
         ("web_search_options", {"a": 1}),
         ("service_tier", "auto"),
         ("stream_options", {"include_usage": True}),
-        ("n", 2),
-        ("logprobs", True),
-        ("top_logprobs", 3),
-        ("logit_bias", {"1": 1}),
-        ("verbosity", "low"),
-        ("modalities", ["text"]),
-        ("prediction", {"type": "content"}),
-        ("functions", [{}]),
-        ("function_call", "auto"),
-        ("user", "me"),
         ("metadata", {"a": "b"}),
     ],
 )
@@ -165,6 +171,72 @@ def test_response_format_is_read_from_its_dict(form, read):  # WIRE A8
 def test_response_formats_of_other_shapes_are_refused(form):  # D8
     with pytest.raises(ConfigurationError, match="response_format must be"):
         made(response_format=form)
+
+
+def test_modalities_are_a_list_of_the_user_s():
+    assert made(modalities=["text"]).modalities == ("text",)
+
+
+TEXT = {"type": "text", "text": "one"}
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("one", "one"),
+        ({"type": "content", "content": "one"}, "one"),
+        ({"type": "content", "content": [TEXT, TEXT]}, (TextPart("one"), TextPart("one"))),
+    ],
+)
+def test_prediction_is_read_from_its_dict(given, read):  # WIRE A15
+    assert made(prediction=given).prediction == read
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        5,
+        {"type": "content"},
+        {"type": "text", "content": "one"},
+        {"type": "content", "content": "one", "odd": 1},
+        {"type": "content", "content": [TEXT, {"type": "image_url"}]},
+    ],
+)
+def test_predictions_of_other_shapes_are_refused(given):  # D8
+    with pytest.raises(ConfigurationError, match="prediction must be"):
+        made(prediction=given)
+
+
+FUNCTION = {"name": "f", "description": "Does", "parameters": SCHEMA}
+
+
+@pytest.mark.parametrize(
+    ("choice", "read"),
+    [
+        (None, None),
+        ("auto", ToolChoice("auto")),
+        ("none", ToolChoice("none")),
+        ({"name": "f"}, ToolChoice("tool", "f")),
+    ],
+)
+def test_functions_are_sent_as_the_tools_they_became(choice, read):  # WIRE A15
+    request = made(functions=[FUNCTION], function_call=choice)
+    assert (request.tools, request.tool_choice) == ((Tool("f", "Does", SCHEMA),), read)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ({"functions": [{}]}, "A function must be"),
+        ({"functions": ["f"]}, "A function must be"),
+        ({"functions": [FUNCTION | {"odd": 1}]}, "A function must be"),
+        ({"functions": [FUNCTION], "function_call": "f"}, "function_call='f' must be"),
+        ({"functions": [FUNCTION], "tools": (Tool("g"),)}, "pass tools"),
+    ],
+)
+def test_functions_of_other_shapes_are_refused(words, told):  # D8
+    with pytest.raises(ConfigurationError, match=told):
+        made(**words)
 
 
 def test_two_names_of_one_word_are_refused():  # A9

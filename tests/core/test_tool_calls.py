@@ -8,7 +8,6 @@ from collections import Counter
 import pytest
 
 from yandex_compat import (
-    Completion,
     CompletionRequest,
     ImagePart,
     Message,
@@ -274,28 +273,28 @@ def asked_for(choice: ToolChoice | None) -> CompletionRequest:
 
 @pytest.mark.parametrize(
     ("choice", "told"),
-    [(ToolChoice("required"), "a tool call"), (ToolChoice("function", "f"), "a call of 'f'")],
+    [(ToolChoice("required"), "a tool call"), (ToolChoice("tool", "f"), "a call of 'f'")],
 )
 @pytest.mark.parametrize("reason", ["stop", None, "tool_calls"])
 def test_a_required_call_that_did_not_come_is_an_error(choice, told, reason):  # D8
     with pytest.raises(ToolChoiceIgnored, match=rf"{told}.*json_schema") as caught:
-        refuse_ignored_choice(asked_for(choice), Completion("text", finish_reason=reason))
+        refuse_ignored_choice(asked_for(choice), reason, called=False)
     assert not caught.value.retryable
 
 
 @pytest.mark.parametrize(
-    ("choice", "completion"),
+    ("choice", "reason", "called"),
     [
-        (None, Completion("text")),
-        (ToolChoice("auto"), Completion("text")),
-        (ToolChoice("none"), Completion("text")),
-        (ToolChoice("required"), Completion(tool_calls=(call("1"),))),
-        (ToolChoice("required"), Completion("te", finish_reason="length")),
-        (ToolChoice("required"), Completion("no", finish_reason="content_filter")),
+        (None, "stop", False),
+        (ToolChoice("auto"), "stop", False),
+        (ToolChoice("none"), "stop", False),
+        (ToolChoice("required"), "stop", True),
+        (ToolChoice("required"), "length", False),
+        (ToolChoice("required"), "content_filter", False),
     ],
 )
-def test_an_answer_that_may_lack_a_call_is_none(choice, completion):  # D8
-    refuse_ignored_choice(asked_for(choice), completion)
+def test_an_answer_that_may_lack_a_call_is_none(choice, reason, called):  # D8
+    refuse_ignored_choice(asked_for(choice), reason, called=called)
 
 
 # Whatever the conversation.

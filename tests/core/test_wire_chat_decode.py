@@ -8,6 +8,7 @@ import pytest
 from yandex_compat import (
     APIError,
     AuthenticationError,
+    Citation,
     Completion,
     CompletionRequest,
     InvalidRequestError,
@@ -91,6 +92,93 @@ def test_optional_fields_that_are_there_are_read():  # WIRE A7, A16
         usage=Usage(3, 5, 8, reasoning_tokens=2, cached_tokens=0),
         system_fingerprint="fp",
     )
+
+
+def test_every_detail_of_usage_is_read():  # WIRE A16
+    usage = {
+        "prompt_tokens": 3,
+        "completion_tokens": 5,
+        "total_tokens": 8,
+        "prompt_tokens_details": {"audio_tokens": 1, "cached_tokens": 2},
+        "completion_tokens_details": {
+            "accepted_prediction_tokens": 3,
+            "audio_tokens": 4,
+            "reasoning_tokens": 5,
+            "rejected_prediction_tokens": 6,
+        },
+    }
+    assert decode(answer({}, usage=usage)).usage == Usage(
+        3,
+        5,
+        8,
+        reasoning_tokens=5,
+        cached_tokens=2,
+        audio_input_tokens=1,
+        audio_output_tokens=4,
+        accepted_prediction_tokens=3,
+        rejected_prediction_tokens=6,
+    )
+
+
+def test_citations_log_probabilities_and_sound_are_read():  # WIRE A16
+    cited = {"start_index": 0, "end_index": 4, "url": "https://ya.ru", "title": "Ya"}
+    token = {"token": "4", "logprob": -9999.0, "bytes": [52], "top_logprobs": []}
+    audio = {"id": "a1", "expires_at": 1, "data": "AAAA", "transcript": "four"}
+    message = {
+        "content": "4",
+        "annotations": [{"type": "url_citation", "url_citation": cited}],
+        "audio": audio,
+    }
+    given = answer(message, service_tier="default")
+    given["choices"][0]["logprobs"] = {"content": [token], "refusal": None}
+    assert decode(given) == Completion(
+        text="4",
+        annotations=(Citation("https://ya.ru", "Ya", 0, 4),),
+        logprobs={"content": [token]},
+        audio=audio,
+        finish_reason="stop",
+        service_tier="default",
+    )
+
+
+def test_a_citation_without_a_url_is_malformed():
+    with pytest.raises(MalformedAnswer, match=r"'file_citation'.*no URL"):
+        decode(answer({"annotations": [{"type": "file_citation", "file_citation": {}}]}))
+
+
+def test_every_choice_is_read_and_the_tokens_are_counted_once():  # n, WIRE A1
+    calls = {"tool_calls": [call("f", "f")]}
+    given = {
+        "choices": [
+            {"index": index, "message": message, "finish_reason": "stop"}
+            for index, message in enumerate([{"content": "one"}, calls, calls])
+        ],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 2},
+    }
+    first = decode(given)
+    assert (first.text, first.usage) == ("one", Usage(1, 2, 3))
+    assert [other.usage for other in first.alternatives] == [None, None]
+    ids = [other.tool_calls[0].id for other in first.alternatives]
+    assert ids == ["minted-1", "minted-2"]
+
+
+def test_a_custom_call_is_free_text():  # WIRE A11
+    given = {"id": "c1", "type": "custom", "custom": {"name": "sql", "input": "select 1"}}
+    read = decode(answer({"tool_calls": [given]}, "tool_calls"))
+    assert read.tool_calls == (ToolCall("c1", "sql", "select 1", custom=True),)
+    assert read.tool_calls[0].parsed_arguments is None
+
+
+def test_a_custom_call_with_nothing_said_stays_empty():
+    given = {"id": "c1", "type": "custom", "custom": {"name": "sql", "input": ""}}
+    assert decode(answer({"tool_calls": [given]})).tool_calls[0].arguments == ""
+
+
+def test_the_deprecated_function_call_is_a_call():  # WIRE A15
+    message = {"content": None, "function_call": {"name": "f", "arguments": '{"a":1}'}}
+    read = decode(answer(message, "function_call"))
+    assert read.tool_calls == (ToolCall("minted-1", "f", '{"a":1}'),)
+    assert read.finish_reason == "function_call"
 
 
 @pytest.mark.parametrize("details", [{}, None])

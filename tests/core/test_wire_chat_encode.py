@@ -7,6 +7,7 @@ import pytest
 from yandex_compat import (
     CompletionRequest,
     ConfigurationError,
+    CustomTool,
     ImagePart,
     Message,
     ResponseFormat,
@@ -58,6 +59,19 @@ def test_empty_and_none_words_are_not_sent():
         ({"parallel_tool_calls": False}, {}),
         ({"tool_choice": ToolChoice("auto")}, {}),
         ({"tool_choice": ToolChoice("none")}, {}),
+        ({"logit_bias": {"50256": -100}}, {"logit_bias": {"50256": -100}}),
+        ({"logprobs": True}, {"logprobs": True}),
+        ({"logprobs": True, "top_logprobs": 20}, {"logprobs": True, "top_logprobs": 20}),
+        ({"n": 2}, {"n": 2}),
+        ({"verbosity": "high"}, {"verbosity": "high"}),
+        ({"user": "me"}, {"user": "me"}),
+        ({"modalities": ("text",)}, {"modalities": ["text"]}),
+        ({"prediction": "a"}, {"prediction": {"type": "content", "content": "a"}}),  # WIRE A15
+        (
+            {"prediction": (TextPart("a"),)},
+            {"prediction": {"type": "content", "content": [{"type": "text", "text": "a"}]}},
+        ),
+        ({"recover_leaked_calls": False}, {}),
         ({"extra_body": {"seed": 7}}, {"seed": 7}),
     ],
 )
@@ -113,7 +127,7 @@ def test_tool_without_description_and_strictness_says_neither():
         (ToolChoice("none"), "none"),
         (ToolChoice("required"), "required"),
         (
-            ToolChoice("function", "weather"),
+            ToolChoice("tool", "weather"),
             {"type": "function", "function": {"name": "weather"}},
         ),
     ],
@@ -246,12 +260,106 @@ def test_two_tools_of_one_name_are_refused():
 
 
 def test_tool_choice_of_an_unknown_tool_names_both():
-    asked = request(tools=(WEATHER, Tool("now")), tool_choice=ToolChoice("function", "wether"))
+    asked = request(tools=(WEATHER, Tool("now")), tool_choice=ToolChoice("tool", "wether"))
     with pytest.raises(ConfigurationError, match=r"'wether'.*weather, now"):
         body(asked)
 
 
-@pytest.mark.parametrize("choice", [ToolChoice("required"), ToolChoice("function", "weather")])
+CUSTOM = CustomTool("sql", "Runs a query", {"type": "text"})
+
+
+def test_a_custom_tool_has_its_shape():  # WIRE A11
+    described = {"name": "sql", "description": "Runs a query", "format": {"type": "text"}}
+    sent = body(request(tools=(CUSTOM, CustomTool("bare"))))["tools"]
+    assert sent == [
+        {"type": "custom", "custom": described},
+        {"type": "custom", "custom": {"name": "bare"}},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("choice", "sent"),
+    [
+        (ToolChoice("tool", "sql"), {"type": "custom", "custom": {"name": "sql"}}),
+        (ToolChoice("tool", "weather"), {"type": "function", "function": {"name": "weather"}}),
+        (
+            ToolChoice("required", allowed=("weather", "sql")),
+            {
+                "type": "allowed_tools",
+                "allowed_tools": {
+                    "mode": "required",
+                    "tools": [
+                        {"type": "function", "function": {"name": "weather"}},
+                        {"type": "custom", "custom": {"name": "sql"}},
+                    ],
+                },
+            },
+        ),
+        (
+            ToolChoice("auto", allowed=("sql",)),
+            {
+                "type": "allowed_tools",
+                "allowed_tools": {
+                    "mode": "auto",
+                    "tools": [{"type": "custom", "custom": {"name": "sql"}}],
+                },
+            },
+        ),
+    ],
+)
+def test_each_tool_choice_has_its_shape(choice, sent):  # WIRE A10
+    assert body(request(tools=(WEATHER, CUSTOM), tool_choice=choice))["tool_choice"] == sent
+
+
+@pytest.mark.parametrize(
+    ("choice", "told"),
+    [
+        (ToolChoice("auto", allowed=("wether",)), r"'wether'.*weather, sql"),
+        (ToolChoice("none", allowed=("sql",)), "take auto or required"),
+        (ToolChoice("tool", "sql", ("sql",)), "take auto or required"),
+        (ToolChoice("function", "sql"), "unknown mode 'function'"),
+    ],
+)
+def test_tool_choices_that_make_no_sense_are_refused(choice, told):
+    with pytest.raises(ConfigurationError, match=told):
+        body(request(tools=(WEATHER, CUSTOM), tool_choice=choice))
+
+
+def test_what_an_answer_refused_or_said_aloud_goes_back():  # WIRE A15
+    message = Message("assistant", "", refusal="No.", audio_id="a1")
+    (sent,) = body(request(message))["messages"]
+    assert sent == {
+        "role": "assistant",
+        "content": "",
+        "refusal": "No.",
+        "audio": {"id": "a1"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ({"n": 0}, "n=0"),
+        ({"n": True}, "n=True"),
+        ({"verbosity": "loud"}, "verbosity='loud'.*low, medium, high"),
+        ({"logprobs": 3}, "logprobs=3"),
+        ({"top_logprobs": 3}, "top_logprobs needs logprobs"),
+        ({"top_logprobs": 21, "logprobs": True}, "top_logprobs=21.*from 0 to 20"),
+        ({"top_logprobs": 2.5, "logprobs": True}, "top_logprobs=2.5"),
+        ({"logit_bias": {"1": "x"}}, "logit_bias"),
+        ({"logit_bias": {"1": True}}, "logit_bias"),
+        ({"logit_bias": [1]}, "logit_bias"),
+        ({"modalities": ("video",)}, "modalities.*text and audio"),
+        ({"modalities": "text"}, "modalities"),
+        ({"user": 5}, "user must be a text"),
+    ],
+)
+def test_what_is_documented_is_checked_unsent(words, told):  # WIRE A9, A15
+    with pytest.raises(ConfigurationError, match=told):
+        body(request(**words))
+
+
+@pytest.mark.parametrize("choice", [ToolChoice("required"), ToolChoice("tool", "weather")])
 def test_asking_for_a_call_without_tools_is_refused(choice):
     with pytest.raises(ConfigurationError, match=r"tool_choice.*tools="):
         body(request(tool_choice=choice))

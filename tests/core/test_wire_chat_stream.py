@@ -8,6 +8,7 @@ import pytest
 
 from yandex_compat import (
     Accumulator,
+    Citation,
     Completion,
     CompletionRequest,
     ConnectionFailed,
@@ -671,3 +672,70 @@ def test_ids_taken_in_the_history_are_minted():  # D3
     asked = CompletionRequest("qwen3", (history,))
     given = total(read(calls(piece(0, "old", "f", "{}")), DONE, asked=asked))
     assert given.tool_calls[0].id == "minted-1"
+
+
+# What only some models send (A11, A15, A16).
+
+
+def custom(text: str, id_: str = "", name: str = "", kind: str = "") -> dict:
+    return {"index": 0, "id": id_, "type": kind, "custom": {"name": name, "input": text}}
+
+
+@pytest.mark.parametrize("kind", ["custom", ""])  # WIRE A4: gemma's first piece names no type
+def test_a_custom_call_in_pieces(kind):  # WIRE A11
+    first, second = custom("select", "c1", "sql", kind), custom(" 1")
+    deltas = read(calls(first), calls(second), chunk({}, "tool_calls"), DONE)
+    assert total(deltas).tool_calls == (ToolCall("c1", "sql", "select 1", custom=True),)
+    assert all(piece.custom for delta in deltas for piece in delta.tool_calls)
+
+
+def test_a_custom_call_whose_every_piece_repeats_its_id_is_one():
+    parts = [calls(custom(text, "c1", "sql")) for text in ("select", " 1")]
+    assert told(*parts, DONE).tool_calls == (ToolCall("c1", "sql", "select 1", custom=True),)
+
+
+def test_free_text_may_be_whole_whenever_a_finish_reason_comes():  # D10
+    assert told(calls(custom("select 1", "c1", "sql"), reason="tool_calls")).tool_calls
+
+
+def test_the_deprecated_function_call_in_pieces():  # WIRE A15
+    pieces = [{"name": "f", "arguments": '{"a"'}, {"arguments": ":1}"}]
+    parts = [chunk({"function_call": piece}) for piece in pieces]
+    answer = told(*parts, chunk({}, "function_call"), DONE)
+    assert answer.tool_calls == (ToolCall("minted-1", "f", '{"a":1}'),)
+    assert answer.finish_reason == "function_call"
+
+
+def test_citations_and_log_probabilities_add_up():  # WIRE A16
+    cited = {"type": "url_citation", "url_citation": {"url": "https://ya.ru"}}
+    tokens = [{"token": text, "logprob": -0.5} for text in "ab"]
+
+    def event(token: dict, **rest: object) -> bytes:
+        choice = {"delta": {"content": token["token"], **rest}, "logprobs": {"content": [token]}}
+        return b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n"
+
+    answer = told(event(tokens[0]), event(tokens[1], annotations=[cited]), DONE)
+    assert answer.text == "ab"
+    assert answer.logprobs == {"content": tokens}
+    assert answer.annotations == (Citation("https://ya.ru"),)
+
+
+def test_log_probabilities_without_text_are_given_out():
+    event = {"choices": [{"delta": {}, "logprobs": {"refusal": [{"token": "x"}]}}]}
+    answer = told(b"data: " + json.dumps(event).encode() + b"\n\n", DONE)
+    assert answer.logprobs == {"refusal": [{"token": "x"}]}
+
+
+def test_the_service_tier_is_told_at_the_end():
+    assert told(chunk({"content": "a"}, service_tier="flex"), DONE).service_tier == "flex"
+
+
+def test_streamed_sound_is_refused():  # no page says what it looks like
+    with pytest.raises(MalformedAnswer, match="ask without streaming"):
+        read(chunk({"audio": {"data": "AAAA"}}), DONE)
+
+
+@pytest.mark.parametrize("kind", ["web_search", "computer"])
+def test_a_call_of_an_unknown_kind_is_malformed(kind):
+    with pytest.raises(MalformedAnswer, match=kind):
+        read(calls({"index": 0, "id": "x", "type": kind}), DONE)

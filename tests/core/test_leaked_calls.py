@@ -1,0 +1,158 @@
+"""Calls that leaked into the text: made calls where whole, left as text otherwise (A13)."""
+
+import pytest
+
+from yandex_compat import (
+    Accumulator,
+    Completion,
+    CompletionRequest,
+    CustomTool,
+    Delta,
+    Message,
+    StreamEnd,
+    Tool,
+    ToolCall,
+    ToolCallDelta,
+    ToolChoice,
+    ToolChoiceIgnored,
+)
+from yandex_compat.leaked_calls import LeakedCallFilter, callable_names, with_leaked_call
+
+NAMES = frozenset({"Table", "Tables", "now"})
+RECORDED = '[TOOL_CALL_START]Table\n{"sql": "select 1"}'
+CALL = ToolCall("minted", "Table", '{"sql": "select 1"}')
+TEXTS = [
+    "Hello",
+    "",
+    "[TOOL_CALL_START]",
+    "[TOOL_CALL_START]Table",
+    "[TOOL_CALL_START]Table\n",
+    "[TOOL_CALL_START]Table {}",
+    '[TOOL_CALL_START]Table\n{"sql": "sel',
+    '[TOOL_CALL_START]Table\n["sql"]',
+    '[TOOL_CALL_START]Tab\n{"sql": "select 1"}',
+    '[TOOL_CALL_START]Unknown\n{"sql": "select 1"}',
+    '[TOOL_CALL_START]Table\n{"sql": "select 1"} and so on',
+    'I call [TOOL_CALL_START]Table\n{"sql": "select 1"}',
+    "[TOOL_CALL",
+    "[TOOL_USE]Table\n{}",
+]
+
+
+def mint() -> str:
+    return "minted"
+
+
+def streamed(*texts: str, reason: str | None = "stop", names: frozenset[str] = NAMES):
+    """What is given out after each text, and after the end."""
+    filtering = LeakedCallFilter(names, mint)
+    given = [filtering.feed([Delta(text)] if text else []) for text in texts]
+    return [*given, filtering.feed([Delta(final=StreamEnd(reason))])]
+
+
+def folded(given) -> Completion:
+    accumulator = Accumulator()
+    for deltas in given:
+        for delta in deltas:
+            accumulator.add(delta)
+    return accumulator.completion()
+
+
+@pytest.mark.parametrize("text", [RECORDED, f"\n{RECORDED}\n ", RECORDED.replace("]T", "] T")])
+def test_a_leaked_call_becomes_a_call(text):
+    whole = with_leaked_call(Completion(text, finish_reason="stop"), NAMES, mint)
+    assert whole == Completion(tool_calls=(CALL,), finish_reason="tool_calls")
+    for at in range(len(text) + 1):
+        assert folded(streamed(text[:at], text[at:])) == whole
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_any_other_text_stays_as_it_is(text):
+    completion = Completion(text, finish_reason="stop")
+    assert with_leaked_call(completion, NAMES, mint) is completion
+    for at in range(len(text) + 1):
+        assert folded(streamed(text[:at], text[at:])) == completion
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+def test_an_answer_cut_short_is_no_call(reason):  # D6: there may be more to come
+    completion = Completion(RECORDED, finish_reason=reason)
+    assert with_leaked_call(completion, NAMES, mint) is completion
+    assert folded(streamed(RECORDED, reason=reason)) == completion
+
+
+def test_text_is_held_back_only_while_it_may_be_a_call():
+    given = streamed("[TOOL", "_CALL_START]Tab", "leau\nof contents")
+    assert given[0] == given[1] == []
+    assert given[2] == [Delta("[TOOL_CALL_START]Tableau\nof contents")]
+    assert streamed("Hel", "lo")[:2] == [[Delta("Hel")], [Delta("lo")]]
+    assert streamed("x[TOOL_CALL_START]Table\n{}")[0] != []
+
+
+def test_what_comes_beside_the_text_is_not_held_back():
+    filtering = LeakedCallFilter(NAMES, mint)
+    assert filtering.feed([Delta("[TOOL", reasoning="Hm")]) == [Delta(reasoning="Hm")]
+
+
+def test_a_real_call_beside_the_text_makes_it_text():
+    piece = ToolCallDelta(0, "c1", "now", "{}")
+    filtering = LeakedCallFilter(NAMES, mint)
+    assert filtering.feed([Delta(RECORDED)]) == []
+    assert filtering.feed([Delta(tool_calls=(piece,))]) == [Delta(RECORDED, tool_calls=(piece,))]
+    completion = Completion(RECORDED, tool_calls=(ToolCall("c1", "now", "{}"),))
+    assert with_leaked_call(completion, NAMES, mint) is completion
+
+
+def test_a_call_named_at_the_very_end_makes_it_text_too():
+    piece = ToolCallDelta(0, "c1", "", "{}")
+    filtering = LeakedCallFilter(NAMES, mint)
+    filtering.feed([Delta(RECORDED)])
+    last = Delta(tool_calls=(piece,), final=StreamEnd("stop"))
+    assert filtering.feed([last]) == [Delta(RECORDED), last]
+
+
+def test_a_refusal_takes_the_place_of_what_is_held_back():  # WIRE A6
+    filtering = LeakedCallFilter(NAMES, mint)
+    assert filtering.feed([Delta("[TOOL")]) == []
+    refusal = Delta("No.", replaces_text=True)
+    end = Delta(final=StreamEnd("content_filter"))
+    assert filtering.feed([refusal, end]) == [refusal, end]
+
+
+def request(**words: object) -> CompletionRequest:
+    known = {"tools": (Tool("Table"), CustomTool("sql")), **words}
+    return CompletionRequest("yandexgpt", (Message("user", "?"),), **known)
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ({}, {"Table"}),
+        ({"tool_choice": ToolChoice("required")}, {"Table"}),
+        ({"tool_choice": ToolChoice("none")}, set()),
+        ({"recover_leaked_calls": False}, set()),
+        ({"tools": ()}, set()),
+    ],
+)
+def test_only_functions_that_may_be_called_count(words, names):  # D6
+    assert callable_names(request(**words)) == names
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("choice", ["auto", "required"])
+def test_over_the_wire(emulator, client, streaming, choice):
+    asking = request(tool_choice=ToolChoice(choice))
+    emulator.script({"text": RECORDED})
+    answer = folded([client.stream(asking)]) if streaming else client.complete(asking)
+    (call,) = answer.tool_calls
+    assert (call.name, call.arguments, answer.text) == (CALL.name, CALL.arguments, "")
+    assert (call.id.startswith("ycall_"), answer.finish_reason) == (True, "tool_calls")
+
+    emulator.script({"text": RECORDED})
+    off = request(tool_choice=ToolChoice(choice), recover_leaked_calls=False)
+    if choice == "required":
+        with pytest.raises(ToolChoiceIgnored):
+            list(client.stream(off)) if streaming else client.complete(off)
+    else:
+        answer = folded([client.stream(off)]) if streaming else client.complete(off)
+        assert (answer.text, answer.tool_calls) == (RECORDED, ())

@@ -1,0 +1,186 @@
+"""A streamed chat answer (WIRE A3-A7)."""
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from yandex_compat import jsontext
+from yandex_compat.accumulator import Accumulator
+from yandex_compat.completion import (
+    CUT_SHORT,
+    Completion,
+    CompletionRequest,
+    Delta,
+    StreamEnd,
+    ToolCallDelta,
+)
+from yandex_compat.errors import (
+    MalformedAnswer,
+    StreamInterrupted,
+    YandexError,
+    error_from_response,
+    is_error,
+)
+from yandex_compat.framing import SSEFraming
+from yandex_compat.jsontext import SurrogateJoiner
+from yandex_compat.tool_calls import CallIds, ToolCallAssembler, mint_id
+from yandex_compat.wires.chat.decoding import (
+    WRONG_SHAPE,
+    beginning,
+    called,
+    calls_of,
+    citations,
+    logprobs_of,
+    misshapen,
+    text_or_none,
+    usage_of,
+)
+
+
+class StreamDecoder:
+    """Decodes the events of one streamed answer into deltas (WIRE A3-A7).
+
+    The last delta, and only it, has `final`. It comes with the `[DONE]` mark, or from `close`
+    where the server sends a finish reason and no mark. `end` is what is known of the end so far.
+    """
+
+    def __init__(self, request: CompletionRequest, *, mint: Callable[[], str] = mint_id) -> None:
+        self._framing = SSEFraming()
+        self._text, self._reasoning = SurrogateJoiner(), SurrogateJoiner()
+        self._refusal = SurrogateJoiner()
+        self._calls = ToolCallAssembler(CallIds(request.messages, mint))
+        self.end = StreamEnd()
+        self._received = Accumulator()
+        self._done = False
+        self._failure: YandexError | None = None
+
+    @property
+    def partial(self) -> Completion:
+        """What has arrived so far."""
+        return self._received.completion()
+
+    @property
+    def done(self) -> bool:
+        """Whether the answer has been given out to its end; bytes after that mean nothing."""
+        return self._done
+
+    @property
+    def ended(self) -> bool:
+        """Whether the answer is whole, so that the connection may end as it likes (D10)."""
+        reason = self.end.finish_reason
+        cut = reason in CUT_SHORT
+        return self._done or (reason is not None and (cut or self._received.calls_are_complete))
+
+    def feed(self, data: bytes) -> list[Delta]:
+        """The deltas that these bytes complete."""
+        return self._deltas(self._framing.feed(data))
+
+    def close(self) -> list[Delta]:
+        """The deltas left at the end of the body; StreamInterrupted where it was no end (D10)."""
+        if self._failure:
+            raise self._failure
+        deltas: list[Delta] = []
+        # The tail may be an event cut short; whether it was needed is for the rest to say.
+        with suppress(MalformedAnswer):
+            for payload in self._framing.close():
+                deltas += self._payload(payload)
+        if not self.ended:
+            raise self._interrupted()
+        return deltas if self._done else [*deltas, *self._finish()]
+
+    def _deltas(self, payloads: Iterable[bytes]) -> list[Delta]:
+        """The deltas of these payloads; a failure waits until those before it are given out."""
+        deltas: list[Delta] = []
+        if self._failure:
+            raise self._failure
+        for payload in payloads:
+            try:
+                deltas += self._payload(payload)
+            except YandexError as error:
+                if not deltas:
+                    raise
+                self._failure = error
+                break
+        return deltas
+
+    def _payload(self, payload: bytes) -> list[Delta]:
+        if self._done:
+            return []
+        return self._finish() if payload.strip() == b"[DONE]" else self._event(payload)
+
+    def _event(self, payload: bytes) -> list[Delta]:
+        try:
+            event = jsontext.decode(payload)
+        except ValueError:
+            raise MalformedAnswer(
+                f"An event of the stream is no JSON: {beginning(payload)}"
+            ) from None
+        if is_error(event):
+            raise error_from_response(200, {}, payload)
+        try:
+            self._note(event)
+            # More than one answer comes only where extra_body asks for it; the first is given.
+            first = [choice for choice in event.get("choices") or () if not choice.get("index")]
+            return self._choice(first[0]) if first else []
+        except WRONG_SHAPE as error:
+            raise misshapen("An event of the stream", error, payload) from None
+
+    def _note(self, event: Mapping[str, Any]) -> None:
+        end = self.end
+        end.model = text_or_none(event.get("model")) or end.model
+        end.id = text_or_none(event.get("id")) or end.id
+        fingerprint = text_or_none(event.get("system_fingerprint"))
+        end.system_fingerprint = fingerprint or end.system_fingerprint
+        end.service_tier = text_or_none(event.get("service_tier")) or end.service_tier
+        end.usage = usage_of(event) or end.usage
+
+    def _choice(self, choice: Mapping[str, Any]) -> list[Delta]:
+        reason = text_or_none(choice.get("finish_reason"))
+        self.end.finish_reason = reason or self.end.finish_reason
+        delta = choice.get("delta") or {}
+        if delta.get("audio"):
+            raise MalformedAnswer(
+                "The stream holds audio, which is read in whole answers only (WIRE A16): ask "
+                "without streaming."
+            )
+        text = delta.get("content") or ""
+        replaces = reason == "content_filter" and bool(text)
+        if replaces:
+            self._text = SurrogateJoiner()
+        self._calls.begin_event()
+        pieces = (self._piece(piece) for piece in calls_of(delta))
+        decoded = Delta(
+            text=self._text.feed(text),
+            reasoning=self._reasoning.feed(delta.get("reasoning_content") or ""),
+            refusal=self._refusal.feed(delta.get("refusal") or ""),
+            tool_calls=tuple(piece for piece in pieces if piece),
+            annotations=citations(delta),
+            logprobs=logprobs_of(choice),
+            replaces_text=replaces,
+        )
+        return self._given_out(decoded)
+
+    def _piece(self, piece: Mapping[str, Any]) -> ToolCallDelta | None:
+        name, arguments, custom = called(piece)
+        return self._calls.feed(
+            piece.get("index"), text_or_none(piece.get("id")), name, arguments, custom=custom
+        )
+
+    def _finish(self) -> list[Delta]:
+        self._done = True
+        rest = Delta(self._text.close(), self._reasoning.close(), self._refusal.close())
+        last = Delta(tool_calls=tuple(self._calls.close()), final=self.end)
+        return self._given_out(rest) + self._given_out(last)
+
+    def _given_out(self, delta: Delta) -> list[Delta]:
+        if delta.is_empty:
+            return []
+        self._received.add(delta)
+        return [delta]
+
+    def _interrupted(self) -> StreamInterrupted:
+        return StreamInterrupted(
+            "The stream ended before the answer did: neither [DONE] nor a finish reason with "
+            "whole tool calls came. Ask again; what arrived is in the error's `partial`.",
+            partial=self.partial,
+        )
