@@ -5,7 +5,7 @@ from contextlib import aclosing, closing
 from typing import Any, Literal, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import LanguageModelInput
+from langchain_core.language_models import LanguageModelInput, ModelProfile
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
@@ -19,11 +19,25 @@ from langchain_yandex_compat import structured_output
 from langchain_yandex_compat.connection import YandexConnection
 from langchain_yandex_compat.errors import langchain_errors
 from langchain_yandex_compat.messages import PROVIDER, ChunkMapper, from_completion, to_neutral
-from langchain_yandex_compat.tools import openai_tool, to_tool_choice, to_tools, tool_choice_word
-from yandex_compat import CompletionRequest, ConfigurationError, __version__
+from langchain_yandex_compat.profile import profile_of
+from langchain_yandex_compat.tools import (
+    name_of,
+    openai_tool,
+    to_tool_choice,
+    to_tools,
+    tool_choice_word,
+)
+from yandex_compat import (
+    Completion,
+    CompletionRequest,
+    ConfigurationError,
+    UnsupportedError,
+    __version__,
+)
 from yandex_compat.connection import SECRETS
 from yandex_compat.generation import GENERATION_WORDS, Generation
 from yandex_compat.parameters import request_from_words
+from yandex_compat.token_estimate import estimated_tokens, tokens_of
 
 
 class ChatYandex(BaseChatModel, Generation, YandexConnection):
@@ -40,6 +54,10 @@ class ChatYandex(BaseChatModel, Generation, YandexConnection):
 
     streaming: bool | None = None
     """True: `invoke` streams as well. False: `stream` does not stream either."""
+    n: int | None = None
+    """How many answers `generate` gives; not given by all models, and never streamed."""
+    include_response_headers: bool = False
+    """Whether the headers of answers stand in `response_metadata["headers"]`."""
 
     @classmethod
     def _prepared(cls, words: dict[str, Any]) -> dict[str, Any]:
@@ -94,6 +112,39 @@ class ChatYandex(BaseChatModel, Generation, YandexConnection):
             params["ls_stop"] = [words["stop"]] if isinstance(words["stop"], str) else words["stop"]
         return params
 
+    def _resolve_model_profile(self) -> ModelProfile | None:
+        return profile_of(self.model)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy; with another model, the profile is that one's (T21)."""
+        copied = super().model_copy(update=update, deep=deep)
+        if update and "model" in update and "profile" not in update:
+            copied.profile = profile_of(copied.model)
+        return copied
+
+    def get_num_tokens(self, text: str) -> int:
+        """The tokens of a text: counted by `custom_get_token_ids`, else estimated, offline."""
+        return (
+            len(self.get_token_ids(text)) if self.custom_get_token_ids else estimated_tokens(text)
+        )
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """The tokens of a text, which only `custom_get_token_ids` knows."""
+        if self.custom_get_token_ids:
+            return self.custom_get_token_ids(text)
+        raise UnsupportedError(
+            "Token ids need a tokenizer, and the service's is not reached by this version: pass "
+            "custom_get_token_ids=…. get_num_tokens estimates how many there are."
+        )
+
+    def get_num_tokens_from_messages(
+        self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
+    ) -> int:
+        """The tokens of a conversation and its tools, each text counted by `get_num_tokens`."""
+        with langchain_errors():
+            known = to_tools(tools or ())
+            return tokens_of(to_neutral(messages, known), known, self.get_num_tokens)
+
     def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
         total: dict[str, int] = {}
         name = self.model
@@ -114,9 +165,14 @@ class ChatYandex(BaseChatModel, Generation, YandexConnection):
         words.pop("stream", None)
         if stop is not None:
             words["stop"] = stop
-        words["tools"] = to_tools(words.get("tools") or ())
-        words["tool_choice"] = to_tool_choice(words.get("tool_choice"), words["tools"])
-        return request_from_words(words.pop("model"), to_neutral(messages), words)
+        words.setdefault("n", self.n)
+        tools = words["tools"] = to_tools(words.get("tools") or ())
+        words["tool_choice"] = to_tool_choice(words.get("tool_choice"), tools)
+        return request_from_words(words.pop("model"), to_neutral(messages, tools), words)
+
+    def _result(self, completion: Completion, request: CompletionRequest) -> ChatResult:
+        with_headers = self.include_response_headers
+        return from_completion(completion, request.model, with_headers=with_headers)
 
     def _generate(
         self,
@@ -127,7 +183,7 @@ class ChatYandex(BaseChatModel, Generation, YandexConnection):
     ) -> ChatResult:
         with langchain_errors():
             request = self._completion_request(messages, stop, kwargs)
-            return from_completion(self._client.complete(request), request.model)
+            return self._result(self._client.complete(request), request)
 
     async def _agenerate(
         self,
@@ -138,7 +194,7 @@ class ChatYandex(BaseChatModel, Generation, YandexConnection):
     ) -> ChatResult:
         with langchain_errors():
             request = self._completion_request(messages, stop, kwargs)
-            return from_completion(await self._client.acomplete(request), request.model)
+            return self._result(await self._client.acomplete(request), request)
 
     def _stream(
         self,
@@ -149,7 +205,7 @@ class ChatYandex(BaseChatModel, Generation, YandexConnection):
     ) -> Iterator[ChatGenerationChunk]:
         with langchain_errors():
             request = self._completion_request(messages, stop, kwargs)
-            mapper = ChunkMapper(request.model)
+            mapper = ChunkMapper(request.model, with_headers=self.include_response_headers)
             with closing(self._client.stream(request)) as deltas:
                 for delta in deltas:
                     chunk = mapper.chunk(delta)
@@ -166,7 +222,7 @@ class ChatYandex(BaseChatModel, Generation, YandexConnection):
     ) -> AsyncIterator[ChatGenerationChunk]:
         with langchain_errors():
             request = self._completion_request(messages, stop, kwargs)
-            mapper = ChunkMapper(request.model)
+            mapper = ChunkMapper(request.model, with_headers=self.include_response_headers)
             async with aclosing(self._client.astream(request)) as deltas:
                 async for delta in deltas:
                     chunk = mapper.chunk(delta)
@@ -191,7 +247,7 @@ class ChatYandex(BaseChatModel, Generation, YandexConnection):
         """
         with langchain_errors():
             formatted = [openai_tool(tool, strict=strict) for tool in tools]
-            tool_choice_word(tool_choice, [tool["function"]["name"] for tool in formatted])
+            tool_choice_word(tool_choice, [name_of(tool) for tool in formatted])
         words = {
             "tools": formatted or None,
             "tool_choice": tool_choice,

@@ -51,17 +51,28 @@ def of_chunk(chunk: AIMessageChunk) -> list[types.ContentBlock]:
 
 
 def _said(message: AIMessage) -> list[types.ContentBlock]:
-    """Reasoning and text; a text is a string in our messages, blocks where a user made them."""
+    """Reasoning, text and sound; a text is a string in our messages, blocks where a user made them.
+
+    What a text cites stands in its block (A16).
+    """
     if not isinstance(message.content, str):
         raise NotImplementedError("LangChain's best effort reads content that is no string")
     blocks: list[types.ContentBlock] = []
+    extras = message.additional_kwargs
     streamed = isinstance(message, AIMessageChunk) and message.chunk_position != "last"
-    if reasoning := message.additional_kwargs.get("reasoning_content"):
+    if reasoning := extras.get("reasoning_content"):
         block = types.ReasoningContentBlock(type="reasoning", reasoning=reasoning)
         blocks.append(block | {"index": "lc_rs_0"} if streamed else block)
-    if message.content:
+    if message.content or extras.get("annotations"):
         text = types.TextContentBlock(type="text", text=message.content)
+        if citations := extras.get("annotations"):
+            text["annotations"] = citations
         blocks.append(text | {"index": "lc_txt_0"} if streamed else text)
+    if audio := extras.get("audio"):
+        rest = {word: value for word, value in audio.items() if word not in {"id", "data"}}
+        blocks.append(
+            types.AudioContentBlock(type="audio", id=audio["id"], base64=audio["data"], extras=rest)
+        )
     return blocks
 
 

@@ -1,6 +1,7 @@
 """Every mapping between LangChain's messages and results and the core's."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.messages import (
@@ -22,7 +23,9 @@ from langchain_core.utils.json import parse_partial_json
 
 from yandex_compat import (
     Accumulator,
+    Citation,
     Completion,
+    CustomTool,
     Delta,
     ImagePart,
     Message,
@@ -31,11 +34,13 @@ from yandex_compat import (
     ToolCallDelta,
     UnsupportedError,
     Usage,
+    jsontext,
 )
 from yandex_compat import ToolCall as NeutralCall
 from yandex_compat.completion import CUT_SHORT
 from yandex_compat.messages import Part, Role, content_of
 from yandex_compat.tool_calls import call_of
+from yandex_compat.tools import AnyTool
 
 PROVIDER = "yandex"
 
@@ -47,6 +52,9 @@ _ROLES: Mapping[str, Role] = {
     "assistant": "assistant",
     "ai": "assistant",
 }
+
+_FREE_TEXT = "__arg1"
+"""What LangChain calls the one argument of a tool that takes a text."""
 
 _WRONG_ENDS = ("]", "}", '"]', '"}', '\\"]', '\\"}', "0]", "0}", "]]}}")
 
@@ -64,9 +72,31 @@ _CALL_BLOCKS = {
 }
 
 
-def to_neutral(messages: Iterable[BaseMessage]) -> tuple[Message, ...]:
-    """The conversation in the core's terms; UnsupportedError for what has no place there."""
-    return tuple(neutral for message in messages for neutral in _neutral(message))
+def to_neutral(
+    messages: Iterable[BaseMessage], tools: Iterable[AnyTool] = ()
+) -> tuple[Message, ...]:
+    """The conversation in the core's terms; UnsupportedError for what has no place there.
+
+    `tools` tell which calls were made with free text.
+    """
+    custom = {tool.name for tool in tools if isinstance(tool, CustomTool)}
+    return tuple(
+        replace(neutral, tool_calls=tuple(_as_made(call, custom) for call in neutral.tool_calls))
+        if custom and neutral.tool_calls
+        else neutral
+        for message in messages
+        for neutral in _neutral(message)
+    )
+
+
+def _as_made(call: NeutralCall, custom: set[str]) -> NeutralCall:
+    """A call of a custom tool with the free text that it was made with (A11)."""
+    if call.name not in custom:
+        return call
+    arguments = call.parsed_arguments or {}
+    text = arguments.get(_FREE_TEXT)
+    free = text if isinstance(text, str) and len(arguments) == 1 else call.arguments
+    return replace(call, arguments=free, custom=True)
 
 
 def _neutral(message: BaseMessage) -> Iterator[Message]:
@@ -80,8 +110,14 @@ def _neutral(message: BaseMessage) -> Iterator[Message]:
                 parts = [
                     TextPart("".join(part.text for part in parts if isinstance(part, TextPart)))
                 ]
+            extras = message.additional_kwargs
             yield Message(
-                "assistant", content_of(parts), tool_calls=_calls(message), name=message.name
+                "assistant",
+                content_of(parts),
+                tool_calls=_calls(message),
+                name=message.name,
+                refusal=extras.get("refusal") or "",
+                audio_id=(extras.get("audio") or {}).get("id"),
             )
         case SystemMessage():
             yield Message("system", content_of(map(_part, _blocks(message))), name=message.name)
@@ -142,6 +178,9 @@ def _calls(message: AIMessage) -> tuple[NeutralCall, ...]:
         NeutralCall(call.get("id") or "", call.get("name") or "", call.get("args") or "")
         for call in message.invalid_tool_calls
     ]
+    if not (calls or invalid) and (function := message.additional_kwargs.get("function_call")):
+        # What answered the deprecated functions; its result is a FunctionMessage (A15).
+        calls = [NeutralCall("", function["name"], function.get("arguments") or "")]
     listed = (*calls, *invalid)
     ids = {call.id for call in listed}
     beside = [call for block in _blocks(message) if (call := _call_block(block))]
@@ -200,25 +239,36 @@ def _part(block: str | dict[str, Any]) -> Part:
     )
 
 
-def from_completion(completion: Completion, asked_model: str) -> ChatResult:
-    """LangChain's result of a whole answer."""
-    calls, invalid = _parsed(completion)
-    message = AIMessage(
-        content=completion.text,
-        additional_kwargs=_extras(completion.reasoning, completion.refusal),
-        tool_calls=calls,
-        invalid_tool_calls=invalid,
-        usage_metadata=_usage(completion.usage),
-        response_metadata=_metadata(completion, asked_model),
-    )
-    info = {"finish_reason": completion.finish_reason}
+def from_completion(
+    completion: Completion, asked_model: str, *, with_headers: bool = False
+) -> ChatResult:
+    """LangChain's result of a whole answer, with a generation for each alternative."""
     return ChatResult(
-        generations=[ChatGeneration(message=message, generation_info=info)],
+        generations=[
+            _generation(one, asked_model, with_headers)
+            for one in (completion, *completion.alternatives)
+        ],
         llm_output={
             "model_name": completion.model or asked_model,
             "token_usage": _token_usage(completion.usage),
         },
     )
+
+
+def _generation(completion: Completion, asked_model: str, with_headers: bool) -> ChatGeneration:
+    calls, invalid = _parsed(completion)
+    message = AIMessage(
+        content=completion.text,
+        additional_kwargs=_extras(completion, audio=completion.audio),
+        tool_calls=calls,
+        invalid_tool_calls=invalid,
+        usage_metadata=_usage(completion.usage),
+        response_metadata=(
+            _metadata(completion, asked_model, with_headers) | _logprobs(completion)
+        ),
+    )
+    info = {"finish_reason": completion.finish_reason}
+    return ChatGeneration(message=message, generation_info=info)
 
 
 class ChunkMapper:
@@ -229,10 +279,11 @@ class ChunkMapper:
     short, and agents run it: a last piece makes such a call an invalid one (T13).
     """
 
-    def __init__(self, asked_model: str) -> None:
-        self._asked_model = asked_model
+    def __init__(self, asked_model: str, *, with_headers: bool = False) -> None:
+        self._asked_model, self._with_headers = asked_model, with_headers
         self._has_text = False
         self._received = Accumulator()
+        self._free_texts: set[int] = set()
 
     def chunk(self, delta: Delta) -> ChatGenerationChunk:
         """The chunk of one delta; what is reported once stands on the last."""
@@ -243,37 +294,52 @@ class ChunkMapper:
         if delta.tool_calls:
             self._received.add(delta)
         end = delta.final
+        metadata: dict[str, Any] = {"model_provider": PROVIDER}
+        if end:
+            metadata = _metadata(end, self._asked_model, self._with_headers)
         message = AIMessageChunk(
             content=text,
-            additional_kwargs=_extras(delta.reasoning, refusal),
-            tool_call_chunks=[_piece(piece) for piece in delta.tool_calls]
-            + (self._breaking_pieces(end) if end else []),
+            additional_kwargs=_extras(delta, refusal=refusal),
+            tool_call_chunks=[
+                *map(self._piece, delta.tool_calls),
+                *(self._last_pieces(end) if end else ()),
+            ],
             usage_metadata=_usage(end.usage) if end else None,
-            response_metadata=(
-                _metadata(end, self._asked_model) if end else {"model_provider": PROVIDER}
-            ),
+            response_metadata=metadata | _logprobs(delta),
         )
         info = {"finish_reason": end.finish_reason} if end else None
         return ChatGenerationChunk(message=message, generation_info=info)
 
-    def _breaking_pieces(self, end: StreamEnd) -> list[ToolCallChunk]:
-        """A piece for each call whose arguments are no object, so that no parser mends them."""
+    def _piece(self, piece: ToolCallDelta) -> ToolCallChunk:
+        arguments = piece.arguments
+        if piece.custom:
+            opening = "" if piece.index in self._free_texts else f'{{"{_FREE_TEXT}":"'
+            self._free_texts.add(piece.index)
+            arguments = opening + _inside_json(arguments)
+        return _chunk(piece.index, arguments, piece.name, piece.id)
+
+    def _last_pieces(self, end: StreamEnd) -> Iterator[ToolCallChunk]:
+        """What ends the arguments of each call: nothing, a closing, or what no parser mends."""
         cut = end.finish_reason in CUT_SHORT
-        return [
-            _piece(ToolCallDelta(index, None, None, _breaking(call.arguments)))
-            for index, call in enumerate(self._received.tool_calls)
-            if call.parsed_arguments is None and (call.arguments.strip() or cut)
-        ]
+        calls = self._received.tool_calls
+        for index, call in enumerate(calls):
+            if call.custom and not (cut and call is calls[-1]):
+                yield _chunk(index, '"}')
+            elif call.custom:
+                yield _chunk(index, _breaking(f'{{"{_FREE_TEXT}":"{_inside_json(call.arguments)}'))
+            elif call.parsed_arguments is None and (call.arguments.strip() or cut):
+                yield _chunk(index, _breaking(call.arguments))
 
 
-def _piece(piece: ToolCallDelta) -> ToolCallChunk:
-    return ToolCallChunk(
-        name=piece.name,
-        args=piece.arguments,
-        id=piece.id,
-        index=piece.index,
-        type="tool_call_chunk",
-    )
+def _inside_json(text: str) -> str:
+    """A text as it stands between the quotes of a JSON string."""
+    return jsontext.encode(text).decode()[1:-1]
+
+
+def _chunk(
+    index: int, arguments: str, name: str | None = None, call_id: str | None = None
+) -> ToolCallChunk:
+    return ToolCallChunk(name=name, args=arguments, id=call_id, index=index, type="tool_call_chunk")
 
 
 def _breaking(arguments: str) -> str:
@@ -293,6 +359,10 @@ def _parsed(completion: Completion) -> tuple[list[ToolCall], list[InvalidToolCal
     invalid: list[InvalidToolCall] = []
     for call in completion.tool_calls:
         arguments = call.parsed_arguments
+        if call.custom:
+            # Only its end tells whether free text is whole, and the last call may have lost it.
+            cut = completion.finish_reason in CUT_SHORT and call is completion.tool_calls[-1]
+            arguments = None if cut else {_FREE_TEXT: call.arguments}
         if arguments is not None:
             calls.append(ToolCall(name=call.name, args=arguments, id=call.id, type="tool_call"))
         else:
@@ -301,26 +371,60 @@ def _parsed(completion: Completion) -> tuple[list[ToolCall], list[InvalidToolCal
                     name=call.name,
                     args=call.arguments,
                     id=call.id,
-                    error="The arguments are no JSON object.",
+                    error=(
+                        "The text was cut short."
+                        if call.custom
+                        else "The arguments are no JSON object."
+                    ),
                     type="invalid_tool_call",
                 )
             )
     return calls, invalid
 
 
-def _extras(reasoning: str, refusal: str) -> dict[str, Any]:
-    extras = {"reasoning_content": reasoning, "refusal": refusal}
-    return {word: text for word, text in extras.items() if text}
+def _extras(
+    answer: Completion | Delta,
+    *,
+    refusal: str | None = None,
+    audio: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    extras = {
+        "reasoning_content": answer.reasoning,
+        "refusal": answer.refusal if refusal is None else refusal,
+        "annotations": [_annotation(citation) for citation in answer.annotations],
+        "audio": dict(audio or {}),
+    }
+    return {word: value for word, value in extras.items() if value}
 
 
-def _metadata(answer: Completion | StreamEnd, asked_model: str) -> dict[str, Any]:
+def _annotation(citation: Citation) -> dict[str, Any]:
+    """LangChain's standard citation."""
+    words = {
+        "type": "citation",
+        "url": citation.url,
+        "title": citation.title,
+        "start_index": citation.start_index,
+        "end_index": citation.end_index,
+    }
+    return {word: value for word, value in words.items() if value is not None}
+
+
+def _logprobs(answer: Completion | Delta) -> dict[str, Any]:
+    return {"logprobs": answer.logprobs} if answer.logprobs else {}
+
+
+def _metadata(
+    answer: Completion | StreamEnd, asked_model: str, with_headers: bool
+) -> dict[str, Any]:
     metadata = {
         "model_provider": PROVIDER,
         "model_name": answer.model or asked_model,
         "finish_reason": answer.finish_reason,
         "id": answer.id,
         "system_fingerprint": answer.system_fingerprint,
+        "service_tier": answer.service_tier,
         "request_id": answer.request_id,
+        "headers": dict(answer.headers) if with_headers else None,
         "trimmed_tool_calls": [
             {"name": call.name, "args": call.arguments, "id": call.id}
             for call in answer.trimmed_tool_calls
@@ -338,11 +442,23 @@ def _usage(usage: Usage | None) -> UsageMetadata | None:
         output_tokens=usage.output_tokens,
         total_tokens=usage.total_tokens,
     )
-    if usage.cached_tokens is not None:
-        metadata["input_token_details"] = InputTokenDetails(cache_read=usage.cached_tokens)
-    if usage.reasoning_tokens is not None:
-        metadata["output_token_details"] = OutputTokenDetails(reasoning=usage.reasoning_tokens)
+    of_input = _reported(cache_read=usage.cached_tokens, audio=usage.audio_input_tokens)
+    of_output = _reported(
+        reasoning=usage.reasoning_tokens,
+        audio=usage.audio_output_tokens,
+        accepted_prediction=usage.accepted_prediction_tokens,
+        rejected_prediction=usage.rejected_prediction_tokens,
+    )
+    if of_input:
+        metadata["input_token_details"] = InputTokenDetails(**of_input)  # type: ignore[typeddict-item]
+    if of_output:
+        metadata["output_token_details"] = OutputTokenDetails(**of_output)  # type: ignore[typeddict-item]
     return metadata
+
+
+def _reported(**details: int | None) -> dict[str, int]:
+    """The details that were reported: LangChain adds usages up, and knows no None (T10)."""
+    return {word: tokens for word, tokens in details.items() if tokens is not None}
 
 
 def _token_usage(usage: Usage | None) -> dict[str, int]:

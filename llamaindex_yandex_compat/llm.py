@@ -31,7 +31,7 @@ from llamaindex_yandex_compat.messages import (
     to_selections,
 )
 from llamaindex_yandex_compat.tools import to_tool_choice, to_tools, tool_spec
-from yandex_compat import Accumulator, CompletionRequest, profile_for
+from yandex_compat import Accumulator, CompletionRequest, UnsupportedError, profile_for
 from yandex_compat.generation import Generation
 from yandex_compat.parameters import request_from_words
 
@@ -84,7 +84,12 @@ class YandexLLM(Generation, YandexConnection, FunctionCallingLLM):
         words = self._words(self.additional_kwargs, given)
         words["tools"] = to_tools(words.get("tools") or ())
         words["tool_choice"] = to_tool_choice(words.get("tool_choice"))
-        return request_from_words(words.pop("model"), to_neutral(messages), words)
+        request = request_from_words(words.pop("model"), to_neutral(messages), words)
+        if request.n is not None:
+            raise UnsupportedError(
+                f"n={request.n}: a response of LlamaIndex holds one answer. Ask several times."
+            )
+        return request
 
     # The public methods report to callbacks and events, once each; so the private ones do not, and
     # completions go to those.

@@ -1,6 +1,7 @@
 """Every mapping between LlamaIndex's messages and responses and the core's."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from io import IOBase
 from typing import Any
 
@@ -13,6 +14,7 @@ from llama_index.core.base.llms.types import (
     CompletionResponse,
     DocumentBlock,
     ImageBlock,
+    LogProb,
     MessageRole,
     TextBlock,
     ThinkingBlock,
@@ -161,6 +163,7 @@ def from_completion(completion: Completion) -> ChatResponse:
     return ChatResponse(
         message=_message(completion),
         raw=_raw(completion),
+        logprobs=_logprobs(completion),
         additional_kwargs=_reported(completion),
     )
 
@@ -188,6 +191,7 @@ def to_completion_response(response: ChatResponse) -> CompletionResponse:
         text=response.message.content or "",
         additional_kwargs=response.message.additional_kwargs | response.additional_kwargs,
         raw=response.raw,
+        logprobs=response.logprobs,
         delta=response.delta,
     )
 
@@ -242,6 +246,19 @@ def _openai_call(call: ToolCall) -> dict[str, Any]:
     return {"id": call.id, "type": "function", "function": function}
 
 
+def _logprobs(completion: Completion) -> list[list[LogProb]] | None:
+    """A list for each token: the likeliest in its place, or itself where those were not asked."""
+    if not completion.logprobs:
+        return None
+    return [
+        [
+            LogProb(token=one["token"], logprob=one["logprob"], bytes=one.get("bytes") or [])
+            for one in token.get("top_logprobs") or [token]
+        ]
+        for token in completion.logprobs.get("content", ())
+    ]
+
+
 def _raw(completion: Completion) -> dict[str, Any]:
     """What the service reported. Without usage, its key is missing: zeros would count as none."""
     raw: dict[str, Any] = {
@@ -249,17 +266,35 @@ def _raw(completion: Completion) -> dict[str, Any]:
         "model": completion.model,
         "finish_reason": completion.finish_reason,
         "system_fingerprint": completion.system_fingerprint,
+        "service_tier": completion.service_tier,
         "request_id": completion.request_id,
+        "logprobs": completion.logprobs,
+        "annotations": [asdict(citation) for citation in completion.annotations] or None,
+        "audio": completion.audio,
     }
     if completion.usage:
-        usage: dict[str, Any] = dict(_tokens(completion.usage))
-        if completion.usage.reasoning_tokens is not None:
-            details = {"reasoning_tokens": completion.usage.reasoning_tokens}
-            usage["completion_tokens_details"] = details
-        if completion.usage.cached_tokens is not None:
-            usage["prompt_tokens_details"] = {"cached_tokens": completion.usage.cached_tokens}
-        raw["usage"] = usage
+        raw["usage"] = _tokens(completion.usage) | _details(completion.usage)
     return {word: value for word, value in raw.items() if value is not None}
+
+
+def _details(usage: Usage) -> dict[str, Any]:
+    details = {
+        "completion_tokens_details": {
+            "reasoning_tokens": usage.reasoning_tokens,
+            "audio_tokens": usage.audio_output_tokens,
+            "accepted_prediction_tokens": usage.accepted_prediction_tokens,
+            "rejected_prediction_tokens": usage.rejected_prediction_tokens,
+        },
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cached_tokens,
+            "audio_tokens": usage.audio_input_tokens,
+        },
+    }
+    reported = {
+        side: {word: tokens for word, tokens in of_it.items() if tokens is not None}
+        for side, of_it in details.items()
+    }
+    return {side: of_it for side, of_it in reported.items() if of_it}
 
 
 def _reported(completion: Completion) -> dict[str, Any]:
@@ -274,7 +309,7 @@ def _reported(completion: Completion) -> dict[str, Any]:
     return extras
 
 
-def _tokens(usage: Usage) -> dict[str, int]:
+def _tokens(usage: Usage) -> dict[str, Any]:
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,

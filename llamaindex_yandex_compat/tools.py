@@ -6,6 +6,7 @@ from typing import Any
 from llama_index.core.tools import BaseTool
 
 from yandex_compat import ConfigurationError, Tool, ToolChoice, UnsupportedError
+from yandex_compat.parameters import tool_choice
 
 
 def tool_spec(tool: BaseTool) -> dict[str, Any]:
@@ -41,14 +42,8 @@ def _tool(tool: Any) -> Tool:  # noqa: ANN401 -- a tool of the framework, or a d
 
 def to_tool_choice(choice: object) -> ToolChoice | None:
     """The core's tool choice from a word, a tool's name or the OpenAI form."""
-    match choice:
-        case None:
-            return None
-        case "auto" | "none" | "required":
-            return ToolChoice(choice)
-        case str(name) | {"type": "function", "function": {"name": str(name)}}:
-            return ToolChoice("tool", name)
-    raise UnsupportedError(
-        f"tool_choice={choice!r} has no form that this version sends; name a tool, or pass "
-        f'extra_body={{"tool_choice": …}}.'
-    )
+    if choice is None:
+        return None
+    if isinstance(choice, str) and choice not in {"auto", "none", "required"}:
+        return ToolChoice("tool", choice)
+    return tool_choice(choice)

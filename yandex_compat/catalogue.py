@@ -10,13 +10,15 @@ from yandex_compat.errors import ConfigurationError
 class ModelProfile:
     """What a family of models can do; `context_window` counts tokens (WIRE Models).
 
-    `calls_by_name`: the service matches a tool's result to its call by the function's name, and
-    issues that name as the call's id (WIRE A2), so one list must not name a function twice.
+    `reasons`: an answer comes with its reasoning (WIRE A7). `calls_by_name`: the service matches a
+    tool's result to its call by the function's name, and issues that name as the call's id (WIRE
+    A2), so one list must not name a function twice.
     """
 
     context_window: int = 32_000
     images: bool = True
     tools: bool = True
+    reasons: bool = False
     calls_by_name: bool = False
 
 
@@ -26,7 +28,7 @@ _PROFILES = {
     "yandexgpt": ModelProfile(context_window=32_000, images=False, calls_by_name=True),
     "llama": ModelProfile(context_window=8_192, images=False, calls_by_name=True),
     "qwen3": ModelProfile(context_window=256_000, images=False),
-    "gpt-oss": ModelProfile(context_window=128_000, images=False),
+    "gpt-oss": ModelProfile(context_window=128_000, images=False, reasons=True),
     "gemma-3": ModelProfile(context_window=128_000, images=True),
     # Known to be on the chat API only; the rest is taken to be as of the service's own models.
     "aliceai-llm": ModelProfile(context_window=32_000, images=False, calls_by_name=True),

@@ -90,6 +90,38 @@ def _tool_of_function(function: Any) -> Tool:  # noqa: ANN401 -- what a user wro
     raise ConfigurationError('A function must be {"name": …, "description": …, "parameters": …}.')
 
 
+def tool_choice(choice: object) -> ToolChoice:
+    """A tool choice from the OpenAI words and dicts that both frameworks write it as (A10)."""
+    match choice:
+        case ToolChoice():
+            return choice
+        case "auto" | "none" | "required":
+            return ToolChoice(choice)
+        case {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": [*named]}}:
+            names = [_named(tool) for tool in named]
+            if mode in {"auto", "required"} and names and all(names):
+                return ToolChoice(mode, allowed=tuple(name for name in names if name))
+    if name := _named(choice):
+        return ToolChoice("tool", name)
+    raise UnsupportedError(
+        f"tool_choice={choice!r} has no form that can be sent: it must be a word, a tool's name, "
+        f'{{"type": "function", "function": {{"name": …}}}}, the same with "custom", or '
+        f'{{"type": "allowed_tools", "allowed_tools": {{"mode": "auto", "tools": […]}}}}.'
+    )
+
+
+def _named(choice: object) -> str | None:
+    """The tool that a dict names, nested as in the chat API or flat as elsewhere."""
+    match choice:
+        case {"type": "function", "function": {"name": str(name)}}:
+            return name
+        case {"type": "custom", "custom": {"name": str(name)}}:
+            return name
+        case {"type": "function" | "custom" | "tool", "name": str(name)}:
+            return name
+    return None
+
+
 def prediction(value: object) -> str | tuple[TextPart, ...]:
     """Predicted text from a text or the OpenAI dict (A15)."""
     match value:

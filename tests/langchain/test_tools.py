@@ -127,8 +127,6 @@ def test_what_is_no_tool_is_refused_at_once(make, emulator, given):
     [
         {"type": "web_search_preview"},
         {"type": "function"},
-        {"type": "custom", "custom": {"name": "x"}},
-        {"type": "custom", "name": "x", "format": {"type": "text"}},
     ],
 )
 def test_a_tool_that_is_no_function_is_refused_at_once(make, given):
@@ -152,10 +150,10 @@ def test_a_tool_in_the_forms_that_frameworks_write(make, body):
     assert all(function["parameters"] == schema for function in functions)
 
 
-def test_a_choice_without_a_form_is_refused_unsent(make, emulator, weather):
-    bound = make().bind_tools([weather], tool_choice={"type": "custom", "custom": {"name": "x"}})
-    with pytest.raises(UnsupportedError, match=r"tool_choice.*extra_body"):
-        bound.invoke("Hi")
+@pytest.mark.parametrize("choice", [{"type": "web_search"}, {"name": "weather"}, {}])
+def test_a_choice_without_a_form_is_refused_unsent(make, emulator, weather, choice):
+    with pytest.raises(UnsupportedError, match=r"tool_choice.*must be a word"):
+        make().bind_tools([weather], tool_choice=choice).invoke("Hi")
     assert emulator.requests == []
 
 
@@ -224,19 +222,6 @@ def test_a_line_end_inside_an_argument_is_read_and_goes_back_as_json(
     )
     sent = body()["messages"][1]["tool_calls"][0]["function"]["arguments"]
     assert json.loads(sent) == {"city": "A\nB"}
-
-
-ALLOWED = {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [
-    {"type": "function", "function": {"name": "weather"}}]}}  # fmt: skip
-
-
-def test_allowed_tools_are_refused_and_sent_by_extra_body(make, emulator, body, weather):  # A10
-    model = make().bind_tools([weather], tool_choice=ALLOWED)
-    with pytest.raises(UnsupportedError, match=r"allowed_tools.*extra_body"):
-        model.invoke("?")
-    assert emulator.requests == []
-    make(extra_body={"tool_choice": ALLOWED}).bind_tools([weather]).invoke("Hi")
-    assert body()["tool_choice"] == ALLOWED
 
 
 @pytest.mark.parametrize("strict", [None, True])

@@ -1,4 +1,5 @@
 import asyncio
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -380,3 +381,60 @@ def test_a_stream_that_is_consumed_in_a_thread(llm):
     thread.start()
     thread.join()
     assert found[-1].message.content == "You said: Привет, мир"
+
+
+@pytest.mark.parametrize("form", FORMS + COMPLETIONS)
+async def test_several_answers_are_refused_by_name(llm, form, emulator):
+    with pytest.raises(UnsupportedError, match="n=2"):
+        await ask(llm, form, n=2)
+    assert emulator.requests == []
+
+
+TOKENS = [
+    {
+        "token": "Hi",
+        "logprob": -0.5,
+        "bytes": [72, 105],
+        "top_logprobs": [{"token": "Ho", "logprob": -0.1, "bytes": None}],
+    },
+    {"token": "!", "logprob": -1.5, "bytes": [33], "top_logprobs": []},
+]
+
+
+@pytest.mark.parametrize("form", ["chat", "stream_chat", "complete", "astream_complete"])
+async def test_log_probabilities_are_told(llm, form, emulator):  # WIRE A16
+    choice = {"logprobs": {"content": TOKENS}, "finish_reason": "stop"}
+    if "stream" in form:
+        event = {"choices": [choice | {"delta": {"content": "Hi!"}}]}
+        emulator.script({"chunks": [f"data: {json.dumps(event)}\n\n", "data: [DONE]\n\n"]})
+    else:
+        body = {"choices": [choice | {"message": {"content": "Hi!"}}]}
+        emulator.script({"status": 200, "body": body})
+    *_, last = await ask(llm, form, logprobs=True)
+    read = [[(one.token, one.logprob) for one in token] for token in last.logprobs]
+    assert read == [[("Ho", -0.1)], [("!", -1.5)]]
+    assert last.raw["logprobs"] == {"content": TOKENS}
+
+
+async def test_what_else_an_answer_reports_is_in_raw(llm, emulator):  # WIRE A16
+    cited = {"url": "https://ya.ru", "title": "Ya", "start_index": 0, "end_index": 2}
+    message = {
+        "content": "Hi",
+        "annotations": [{"type": "url_citation", "url_citation": cited}],
+        "audio": {"id": "a1", "data": "AAAA"},
+    }
+    details = {
+        "prompt_tokens_details": {"audio_tokens": 1},
+        "completion_tokens_details": {"rejected_prediction_tokens": 0},
+    }
+    usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+    body = {"choices": [{"message": message}], "usage": usage | details, "service_tier": "flex"}
+    emulator.script({"status": 200, "body": body})
+    raw = llm.chat(HELLO).raw
+    assert raw.pop("request_id")
+    assert raw == {
+        "annotations": [cited],
+        "audio": message["audio"],
+        "service_tier": "flex",
+        "usage": usage | details,
+    }

@@ -538,14 +538,12 @@ async def test_tools_of_the_wrong_kind_are_named(llm, form, emulator):
     assert emulator.requests == []
 
 
-def test_allowed_tools_are_refused_and_sent_by_extra_body(words, calculator, emulator, bodies):
+@pytest.mark.parametrize("by", ["tool_choice", "extra_body"])
+def test_allowed_tools_go_out(words, calculator, bodies, by):  # WIRE A10
     function = {"type": "function", "function": {"name": "multiply"}}
     allowed = {"mode": "auto", "tools": [function]}
-    choice = {"type": "allowed_tools", "allowed_tools": allowed}  # WIRE A10
-    llm = YandexLLM(**words)
-    with pytest.raises(UnsupportedError, match=r"allowed_tools.*extra_body"):
-        llm.chat_with_tools([calculator], user_msg="Count", tool_choice=choice)
-    assert emulator.requests == []
-    llm = YandexLLM(**words, extra_body={"tool_choice": choice})
-    llm.chat_with_tools([calculator], user_msg="Hi")
+    choice = {"type": "allowed_tools", "allowed_tools": allowed}
+    given = {} if by == "tool_choice" else {"extra_body": {"tool_choice": choice}}
+    said = {"tool_choice": choice} if by == "tool_choice" else {}
+    YandexLLM(**words, **given).chat_with_tools([calculator], user_msg="Hi", **said)
     assert bodies()[-1]["tool_choice"] == choice
