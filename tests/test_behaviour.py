@@ -279,6 +279,24 @@ def test_calls_beside_the_first_are_trimmed_where_parallel_ones_are_off(emulator
     assert emulator.requests[-1]["body"]["parallel_tool_calls"] is False
 
 
+LEAKED = '[TOOL_CALL_START]weather\n{"city": "Казань"}'
+
+
+@every_way
+@both_families
+@pytest.mark.parametrize("recover", [True, False])
+def test_a_call_that_leaked_into_the_text(emulator, ask: Ask, model, recover):  # WIRE A13
+    emulator.script({"text": LEAKED})
+    words = {"model": model, "tools": [weather], "recover_leaked_calls": recover}
+    answer = ask(emulator.chat_url, [Turn("Weather?")], words)
+    if recover:
+        assert (answer.text, answer.finish_reason) == ("", "tool_calls")
+        assert answer.calls == (Call("weather", {"city": "Казань"}),)
+        assert answer.calls[0].id
+    else:
+        assert (answer.text, answer.calls) == (LEAKED, ())
+
+
 @every_way
 @both_families
 @pytest.mark.parametrize("arguments", ["", '{"city": "A'])

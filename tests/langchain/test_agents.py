@@ -5,6 +5,8 @@ from collections import Counter
 
 import pytest
 from langchain.agents import create_agent
+from langchain.agents.structured_output import ProviderStrategy
+from pydantic import BaseModel
 
 FAMILIES = ("yandexgpt", "qwen3-235b-a22b-fp8")
 YANDEX, OPEN = FAMILIES
@@ -124,3 +126,28 @@ def test_an_agent_s_structured_answer(make, emulator, weather):
     state = agent.invoke({"messages": [("user", "Weather?")]})
     assert state["structured_response"] == {"city": "A"}
     assert [request["body"]["tool_choice"] for request in emulator.requests] == ["required"] * 2
+
+
+@pytest.mark.parametrize("model", FAMILIES)
+@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream"])
+def test_a_leaked_call_is_run(make, emulator, weather, model, way):  # WIRE A13
+    emulator.script({"text": '[TOOL_CALL_START]weather\n{"city": "A"}'}, {"text": "Done"})
+    messages = finished(create_agent(make(model=model), [weather]), way)
+    assert [message.text for message in messages] == ["Weather?", "", "A: sunny", "Done"]
+    said = emulator.requests[-1]["body"]["messages"][1]
+    assert (said["content"], said["tool_calls"][0]["id"]) == ("", "weather")  # D4
+
+
+class Report(BaseModel):
+    city: str
+
+
+@pytest.mark.parametrize("model", FAMILIES)
+@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream"])
+def test_fenced_json_is_an_agent_s_structured_answer(make, emulator, weather, model, way):  # S11
+    emulator.script(calls_of("A"), {"text": '```json\n{"city": "A"}\n```'})
+    agent = create_agent(make(model=model), [weather], response_format=ProviderStrategy(Report))
+    assert finished(agent, way)[-1].text == '{"city": "A"}'
+    emulator.script({"text": '```json\n{"city": "A"}\n```'})
+    state = agent.invoke({"messages": [("user", "Weather?")]})
+    assert state["structured_response"] == Report(city="A")

@@ -1,6 +1,7 @@
 """Calls: whose words win, what is reported where, and how streams end."""
 
 import asyncio
+import json
 from functools import reduce
 from operator import add
 
@@ -11,6 +12,7 @@ from langchain_core.callbacks import (
     UsageMetadataCallbackHandler,
 )
 from langchain_core.messages import HumanMessage
+from langchain_core.messages.utils import count_tokens_approximately
 
 YANDEX, OPEN, REASONING = "yandexgpt", "qwen3-235b-a22b-fp8", "gpt-oss-120b"
 USAGE = {"prompt_tokens": 9, "completion_tokens": 12, "total_tokens": 21}
@@ -310,3 +312,34 @@ def test_the_word_stream_is_langchain_s_own(make, ask, word):  # M10
 @every_way
 def test_the_message_s_id_is_langchain_s_own(make, ask):  # M24
     assert not (ask(make(model=OPEN), "Hi").id or "").startswith("chatcmpl")
+
+
+@every_way
+@pytest.mark.parametrize("model", [YANDEX, OPEN])
+def test_an_empty_answer_is_an_answer(make, emulator, ask, model):  # M15
+    emulator.script({"text": ""})
+    message = ask(make(model=model), "Hi")
+    assert (message.text, message.content_blocks) == ("", [])
+    assert message.response_metadata["finish_reason"] == "stop"
+
+
+@every_way
+@pytest.mark.parametrize("version", [None, "v1"])
+def test_empty_reasoning_is_none(make, emulator, ask, version):  # T12
+    deltas = [{"content": "a", "reasoning_content": ""}, {"content": "b", "reasoning_content": ""}]
+    if "stream" in ask.__name__:
+        events = [f"data: {json.dumps({'choices': [{'delta': delta}]})}\n\n" for delta in deltas]
+        emulator.script({"chunks": [*events, "data: [DONE]\n\n"]})
+    else:
+        message = {"content": "ab", "reasoning_content": ""}
+        emulator.script({"status": 200, "body": {"choices": [{"message": message}]}})
+    (block,) = ask(make(output_version=version), "Hi").content_blocks
+    assert (block["type"], block["text"]) == ("text", "ab")
+
+
+def test_counted_tokens_scale_by_the_usage_reported(make, emulator):  # T22
+    emulator.script({"text": "Fine.", "usage": {**USAGE, "total_tokens": 2_000}})
+    said = [HumanMessage("How are you? " * 500)]
+    said.append(make(model=OPEN).invoke(said))
+    plain = count_tokens_approximately(said)
+    assert count_tokens_approximately(said, use_usage_metadata_scaling=True) > plain

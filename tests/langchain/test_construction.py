@@ -262,10 +262,36 @@ def test_a_cache_tells_models_apart():  # M6, T19
     words = {"api_key": "k", "folder_id": "f"}
     models = [
         ChatYandex(**words | more)
-        for more in ({}, {"folder_id": "g"}, {"temperature": 0.5}, {"model": "llama"})
+        for more in (
+            {},
+            {"folder_id": "g"},
+            {"base_url": "http://127.0.0.1/v1"},
+            {"model": "llama"},
+            {"temperature": 0.5},
+            {"logit_bias": {"1": 1}},
+            {"logprobs": True},
+            {"recover_leaked_calls": False},
+            {"extra_body": {"seed": 1}},
+        )
     ]
-    assert len({str(model._identifying_params) for model in models}) == 4
-    assert len({model._get_llm_string() for model in models}) == 4
+    assert len({str(model._identifying_params) for model in models}) == len(models)
+    assert len({model._get_llm_string() for model in models}) == len(models)
+    plain = models[0]
+    assert len({plain._get_llm_string(n=n) for n in (2, 3)}) == 2
+
+
+def test_one_cache_serves_models_that_differ(make, emulator):  # T19
+    cache = InMemoryCache()
+
+    def asked(call=None, **words):
+        make(cache=cache, **words).invoke("Hi", **call or {})
+        return len(emulator.requests)
+
+    assert (asked(), asked()) == (1, 1)
+    assert (asked(temperature=0.1), asked(temperature=0.1)) == (2, 2)
+    assert (asked({"temperature": 0.1}), asked({"temperature": 0.2})) == (3, 4)
+    assert asked(model="yandexgpt-lite") == 5
+    assert asked() == 5
 
 
 def test_a_word_of_zero_is_told_to_tracers():
