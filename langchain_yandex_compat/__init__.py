@@ -9,6 +9,7 @@ except ImportError as error:
 
 from langchain_yandex_compat.chat_model import ChatYandex
 from langchain_yandex_compat.embeddings import YandexEmbeddings
+from langchain_yandex_compat.init import init_chat_model
 from yandex_compat import __version__
 
-__all__ = ["ChatYandex", "YandexEmbeddings", "__version__"]
+__all__ = ["ChatYandex", "YandexEmbeddings", "__version__", "init_chat_model"]
