@@ -241,13 +241,13 @@ def _rounds(
     message: Message, results: Sequence[Message | None], calls_by_name: bool
 ) -> Iterator[Message]:
     """The message's calls and results, as many rounds as repeated ids or names ask for."""
-    content = message.content
+    said = message
     for numbers in _without_repeats(message.tool_calls, calls_by_name):
         calls = [_outgoing(message.tool_calls[number]) for number in numbers]
-        yield replace(message, content=content, tool_calls=tuple(calls))
+        yield replace(said, tool_calls=tuple(calls))
         for call, number in zip(calls, numbers, strict=True):
             yield _result(call, results[number])
-        content = ""
+        said = replace(said, content="", refusal="", audio_id=None)
 
 
 def _without_repeats(calls: Sequence[ToolCall], calls_by_name: bool) -> list[list[int]]:

@@ -68,9 +68,9 @@ def _completion(body: Mapping[str, Any], choice: Mapping[str, Any], ids: CallIds
 
 def calls_of(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The calls of a message or delta, the one of the deprecated `function_call` included (A15)."""
-    calls = list(message.get("tool_calls") or ())
+    calls: list[Mapping[str, Any]] = message.get("tool_calls") or []
     if function := message.get("function_call"):
-        calls.append({"type": "function", "function": function})
+        return [*calls, {"type": "function", "function": function}]
     return calls
 
 

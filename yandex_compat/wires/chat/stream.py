@@ -132,7 +132,8 @@ class StreamDecoder:
         fingerprint = text_or_none(event.get("system_fingerprint"))
         end.system_fingerprint = fingerprint or end.system_fingerprint
         end.service_tier = text_or_none(event.get("service_tier")) or end.service_tier
-        end.usage = usage_of(event) or end.usage
+        if event.get("usage"):
+            end.usage = usage_of(event)
 
     def _choice(self, choice: Mapping[str, Any]) -> list[Delta]:
         reason = text_or_none(choice.get("finish_reason"))
@@ -147,18 +148,23 @@ class StreamDecoder:
         replaces = reason == "content_filter" and bool(text)
         if replaces:
             self._text = SurrogateJoiner()
-        self._calls.begin_event()
-        pieces = (self._piece(piece) for piece in calls_of(delta))
         decoded = Delta(
             text=self._text.feed(text),
             reasoning=self._reasoning.feed(delta.get("reasoning_content") or ""),
             refusal=self._refusal.feed(delta.get("refusal") or ""),
-            tool_calls=tuple(piece for piece in pieces if piece),
-            annotations=citations(delta),
-            logprobs=logprobs_of(choice),
+            tool_calls=self._pieces(delta),
+            annotations=citations(delta) if delta.get("annotations") else (),
+            logprobs=logprobs_of(choice) if choice.get("logprobs") else None,
             replaces_text=replaces,
         )
         return self._given_out(decoded)
+
+    def _pieces(self, delta: Mapping[str, Any]) -> tuple[ToolCallDelta, ...]:
+        calls = calls_of(delta)
+        if not calls:
+            return ()
+        self._calls.begin_event()
+        return tuple(piece for call in calls if (piece := self._piece(call)))
 
     def _piece(self, piece: Mapping[str, Any]) -> ToolCallDelta | None:
         name, arguments, custom = called(piece)
