@@ -4,9 +4,10 @@ PYTHON ?= python3
 INSTALL ?= $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 VENV := .venv
 READY := $(VENV)/.ready
+RESULTS := .results.xml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint typecheck ci clean
+.PHONY: help demo test tables lint typecheck ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -22,7 +23,10 @@ demo: $(READY) ## run the main job: chain, agent, parsed answer, query engine, F
 	@$(VENV)/bin/yandex-compat demo
 
 test: $(READY) ## run every test, with the branch coverage of the core
-	$(VENV)/bin/python -m pytest -q -n 2 --cov --cov-report=term
+	$(VENV)/bin/python -m pytest -q -n 2 --cov --cov-report=term --junitxml=$(RESULTS)
+
+tables: $(READY) ## run LangChain's standard suites and write README's tables
+	$(VENV)/bin/python tests/readme_tables.py
 
 lint: $(READY) ## ruff: rules and format
 	$(VENV)/bin/ruff check .
@@ -31,7 +35,8 @@ lint: $(READY) ## ruff: rules and format
 typecheck: $(READY) ## mypy, strict
 	$(VENV)/bin/mypy
 
-ci: lint typecheck test ## what CI runs
+ci: lint typecheck test ## what CI runs: lint, types, tests, and README's tables against their results
+	$(VENV)/bin/python tests/readme_tables.py --check $(RESULTS)
 
 clean: ## remove the environment and what tools left behind
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .coverage dist build
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .coverage $(RESULTS) dist build

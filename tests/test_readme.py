@@ -1,13 +1,16 @@
-"""The README's Python is run as it stands, with the emulator in the service's place."""
+"""The README's Python is run as it stands, over the emulator, and its tables are what was found."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
+from runpy import run_path
 
 import pytest
 
-from yandex_compat import settings
+from yandex_compat import catalogue, settings
 
 README = Path(__file__).parents[1] / "README.md"
+TABLES = run_path(str(Path(__file__).parent / "readme_tables.py"))
 SNIPPETS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 
 
@@ -32,3 +35,81 @@ def test_every_test_it_names_exists():
     named = set(re.findall(r"`(tests/[\w/]+(?:\.py)?/?)`", README.read_text(encoding="utf-8")))
     assert named
     assert [path for path in named if not (README.parent / path).exists()] == []
+
+
+def test_the_models_are_those_of_the_catalogue():
+    assert f"\n{TABLES['models_table']()}\n" in README.read_text(encoding="utf-8")
+
+
+def test_what_the_catalogue_learns_needs_a_heading(monkeypatch):
+    @dataclass(frozen=True, slots=True)
+    class Profile(catalogue.ModelProfile):
+        hears: bool = False
+
+    monkeypatch.setattr(catalogue, "ModelProfile", Profile)
+    with pytest.raises(LookupError, match="hears"):
+        TABLES["models_table"]()
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Writes a JUnit file of the standard suites, from (class, test, what befell it)."""
+
+    def written(*cases):
+        inner = "".join(
+            f'<testcase classname="{classname}" name="{name}">{befell}</testcase>'
+            for classname, name, befell in cases
+        )
+        path = tmp_path / "results.xml"
+        path.write_text(f"<testsuites><testsuite>{inner}</testsuite></testsuites>")
+        return path
+
+    return written
+
+
+GEMMA = "tests.langchain.test_standard.TestGemmaBySchema"
+
+
+def test_the_suites_are_counted(results):
+    path = results(
+        (GEMMA, "test_invoke", ""),
+        (GEMMA, "test_stream[model0]", ""),
+        (GEMMA, "test_stream[model1]", "<failure/>"),
+        (GEMMA, "test_ainvoke", "<error/>"),
+        (GEMMA, "test_audio_inputs", "<skipped/>"),
+        (GEMMA, "test_pdf_inputs", "<skipped/>"),
+        (GEMMA, "test_pdf_tool_message", "<skipped/>"),
+        ("tests.langchain.test_standard.TestYandexEmbeddings", "test_embed_query", ""),
+        ("tests.langchain.test_standard", "test_the_profile", "<failure/>"),
+        ("tests.core.test_stop.TestGemmaBySchema", "test_invoke", "<failure/>"),
+    )
+    assert TABLES["suites_table"](path).splitlines()[2:] == [
+        "| chat, integration: `gemma-3-27b-it`, `json_schema` | 2 | 2 | 3 | files, sound |",
+        "| embeddings, integration | 1 | 0 | 0 |  |",
+    ]
+
+
+def test_a_skip_needs_a_reason(results):
+    path = results((GEMMA, "test_invoke", "<skipped/>"))
+    with pytest.raises(LookupError, match=r"TestGemmaBySchema\.test_invoke"):
+        TABLES["suites_table"](path)
+
+
+def test_no_results_are_not_taken_for_good_ones(results):
+    with pytest.raises(LookupError, match="no results"):
+        TABLES["suites_table"](results(("tests.core.test_stop", "test_a_cut", "")))
+
+
+def test_a_table_takes_the_place_of_the_old_one():
+    begin, end = "<!-- a: written by `make tables` -->", "<!-- end of a -->"
+    readme = f"before\n{begin}\n\nold\n\n{end}\nafter"
+    made = TABLES["updated"](readme, {"a": r"new \1"})
+    assert made == readme.replace("old", r"new \1")
+    with pytest.raises(LookupError, match="end of b"):
+        TABLES["updated"](readme, {"b": "new"})
+
+
+def test_an_old_table_fails_the_check_and_names_the_remedy():
+    TABLES["check"]("the same", "the same")
+    with pytest.raises(SystemExit, match=r"(?s)-old.*\+new.*make tables"):
+        TABLES["check"]("old", "new")

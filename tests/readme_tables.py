@@ -1,0 +1,134 @@
+"""README's tables: the results of LangChain's standard suites, and the models of the catalogue.
+
+It stands beside the tests, since it reads what they leave behind; the packages have no use for it.
+"""
+
+import argparse
+import difflib
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from runpy import run_path
+from xml.etree import ElementTree
+
+from yandex_compat import catalogue
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+SUITES = "tests/langchain/test_standard.py"
+
+_HEADINGS = {
+    "context_window": "context, tokens",
+    "images": "images",
+    "tools": "tools",
+    "reasons": "reasoning",
+    "calls_by_name": "calls known by the tool's name only",
+}
+_STATES = {"failure": "failed", "error": "failed", "skipped": "skipped"}
+
+
+def models_table() -> str:
+    """A row for each family; LookupError for a field of ModelProfile that has no heading."""
+    names = [field.name for field in fields(catalogue.ModelProfile)]
+    if missing := [name for name in names if name not in _HEADINGS]:
+        raise LookupError(f"ModelProfile has fields without a heading: {', '.join(missing)}.")
+    rows = [(f"`{prefix}…`", profile) for prefix, profile in catalogue._PROFILES.items()]
+    return _table(
+        ["model", *(_HEADINGS[name] for name in names)],
+        (
+            [label, *(_cell(getattr(profile, name)) for name in names)]
+            for label, profile in [*rows, ("any other", catalogue.UNKNOWN)]
+        ),
+    )
+
+
+def suites_table(results: Path) -> str:
+    """A row for each run in a JUnit file; LookupError for a skipped test without a reason."""
+    suites = run_path(str(ROOT / SUITES))
+    states: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    missing: defaultdict[str, set[str]] = defaultdict(set)
+    for case in ElementTree.parse(results).iter("testcase"):
+        module, _, class_name = case.attrib["classname"].rpartition(".")
+        if module != SUITES.removesuffix(".py").replace("/", "."):
+            continue
+        run, test = suites[class_name]().run, case.attrib["name"].partition("[")[0]
+        state = next((_STATES[child.tag] for child in case if child.tag in _STATES), "passed")
+        states[run][state] += 1
+        if state == "skipped":
+            if test not in suites["NOT_THERE"]:
+                raise LookupError(f"{class_name}.{test} is skipped, and {SUITES} says no reason.")
+            missing[run].add(suites["NOT_THERE"][test])
+    if not states:
+        raise LookupError(f"{results} holds no results of {SUITES}.")
+    return _table(
+        ["suite", "passed", "failed", "skipped", "for want of"],
+        (
+            [
+                run,
+                *(str(states[run][state]) for state in ("passed", "failed", "skipped")),
+                ", ".join(sorted(missing[run])),
+            ]
+            for run in sorted(states)
+        ),
+    )
+
+
+def updated(readme: str, tables: Mapping[str, str]) -> str:
+    """The README with each table between its marks."""
+    for name, table in tables.items():
+        begin, end = f"<!-- {name}: written by `make tables` -->", f"<!-- end of {name} -->"
+        parts = re.split(f"(?<={re.escape(begin)}).*?(?={re.escape(end)})", readme, flags=re.DOTALL)
+        if len(parts) != 2:
+            raise LookupError(f"README.md needs the marks {begin} and {end}, once each.")
+        readme = f"\n\n{table}\n\n".join(parts)
+    return readme
+
+
+def check(readme: str, made: str) -> None:
+    """Exit with what differs, if anything does."""
+    old, new = readme.splitlines(keepends=True), made.splitlines(keepends=True)
+    if found := "".join(difflib.unified_diff(old, new, "README.md", "made", n=0)):
+        sys.exit(f"{found}\nREADME.md's tables are out of date. Run `make tables` and commit it.")
+
+
+def main() -> int:
+    """Write the tables, or check them; the status is that of the suites."""
+    parser = argparse.ArgumentParser(description="Run the suites and write README's tables.")
+    parser.add_argument("--check", type=Path, metavar="JUNIT", help="compare README to results")
+    results = parser.parse_args().check
+    readme = README.read_text(encoding="utf-8")
+    if results:
+        check(readme, updated(readme, _tables(results)))
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        results = Path(folder) / "results.xml"
+        command = ["pytest", "-q", "-n", "2", f"--junitxml={results}", SUITES]
+        status = subprocess.run([sys.executable, "-m", *command], cwd=ROOT).returncode
+        README.write_text(updated(readme, _tables(results)), encoding="utf-8")
+    return status
+
+
+def _tables(results: Path) -> dict[str, str]:
+    return {"standard suites": suites_table(results), "models": models_table()}
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", " ")
+    raise TypeError(f"There is no way yet to show {value!r}.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
