@@ -20,7 +20,12 @@ def asks_for_json(request: CompletionRequest) -> bool:
 
 
 def without_fence(completion: Completion) -> Completion:
-    """A whole answer without the fence around its text, if there is one."""
+    """A whole answer without the fence around its text, if there is one.
+
+    A refusal is no JSON, and is left whole (WIRE A6).
+    """
+    if completion.finish_reason == "content_filter":
+        return completion
     cutter = FenceCutter()
     text = cutter.feed(completion.text) + cutter.close()
     return completion if text == completion.text else replace(completion, text=text)

@@ -78,6 +78,11 @@ def test_a_refusal_takes_the_place_of_what_is_held_back():  # WIRE A6
     assert filtering.feed([refusal, end]) == [refusal, end]
 
 
+def test_a_refusal_in_a_fence_is_left_whole():  # WIRE A6
+    refusal = Completion('```json\n{"no": 1}\n```', finish_reason="content_filter")
+    assert without_fence(refusal) is refusal
+
+
 SCHEMA = ResponseFormat("json_schema", "A", {"type": "object"})
 
 
