@@ -12,6 +12,11 @@ from langchain_core.messages import AIMessage, FunctionMessage, HumanMessage
 from yandex_compat import ConfigurationError, UnsupportedError
 
 PREDICTED = {"type": "content", "content": "def f(): ..."}
+FUNCTION = {
+    "name": "weather",
+    "description": "Tells it",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+}
 WORDS = {
     "reasoning_effort": "high",
     "verbosity": "low",
@@ -141,6 +146,29 @@ def test_log_probabilities_of_a_stream_add_up(make, emulator):  # T10
     assert (message.text, message.response_metadata["logprobs"]) == ("Hi!", {"content": TOKENS})
 
 
+@every_way
+@pytest.mark.parametrize("model", ["yandexgpt", "qwen3-235b-a22b-fp8"])
+def test_log_probabilities_are_those_of_the_text(make, emulator, ask, model):
+    emulator.script({"text": "one two, three"})
+    message = ask(make(model=model, logprobs=True, top_logprobs=2))
+    tokens = message.response_metadata["logprobs"]["content"]
+    assert "".join(token["token"] for token in tokens) == message.text == "one two, three"
+    assert all(len(token["top_logprobs"]) == 2 for token in tokens)
+
+
+@every_way
+@pytest.mark.parametrize("model", ["yandexgpt", "qwen3-235b-a22b-fp8"])
+def test_functions_by_extra_body_are_answered_by_a_call(make, body, ask, model):  # A15
+    message = ask(make(model=model, extra_body={"functions": [FUNCTION], "function_call": "auto"}))
+    assert body()["functions"] == [FUNCTION]
+    assert message.tool_calls == []
+
+    named = {"functions": [FUNCTION], "function_call": {"name": "weather"}}
+    message = ask(make(model=model, extra_body=named))
+    assert [call["name"] for call in message.tool_calls] == ["weather"]
+    assert message.response_metadata["finish_reason"] == "function_call"
+
+
 CITED = {
     "type": "url_citation",
     "url_citation": {"start_index": 0, "end_index": 2, "url": "https://ya.ru", "title": "Ya"},
@@ -229,13 +257,6 @@ def test_headers_are_told_where_they_are_asked_for(make, ask):  # S7
     told = ask(make(include_response_headers=True)).response_metadata["headers"]
     assert told["x-request-id"]
     assert "headers" not in ask(make()).response_metadata
-
-
-FUNCTION = {
-    "name": "weather",
-    "description": "Tells it",
-    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
-}
 
 
 @every_way

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from . import tokens
 
@@ -26,7 +26,8 @@ class Call:
 class Answer:
     """One answer: reasoning, text, calls.
 
-    ``replaced_by`` is the text that a content filter puts in place of ``text`` (WIRE A6).
+    ``replaced_by`` is the text that a content filter puts in place of ``text`` (WIRE A6);
+    ``annotations``, ``audio`` and ``service_tier`` stand as they are sent (A16).
     """
 
     text: str = ""
@@ -35,6 +36,9 @@ class Answer:
     finish_reason: FinishReason = "stop"
     refusal: str | None = None
     replaced_by: str | None = None
+    annotations: tuple[dict[str, Any], ...] = ()
+    audio: dict[str, Any] | None = None
+    service_tier: str | None = None
 
     def texts(self) -> list[str]:
         """Return everything that was generated, in order."""

@@ -1,7 +1,8 @@
-"""An answer in the shapes of the chat API, whole and streamed (WIRE A1-A7, A11)."""
+"""An answer in the shapes of the chat API, whole and streamed (WIRE A1-A7, A11, A15, A16)."""
 
 import itertools
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from . import tokens
 from .answers import Answer, Call, as_json
 from .families import Family
+from .logprobs import logprobs_of
 
 JSONObject = dict[str, Any]
 DONE = b"data: [DONE]\n\n"
@@ -19,32 +21,40 @@ _LARGE_DELTAS = 3
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One completion to be sent: whole by ``body``, or as ``events``."""
+    """One completion to be sent: whole by ``body``, or as ``events``.
+
+    With ``top_logprobs``, be it 0, the tokens' log probabilities are told. With ``functions``, the
+    deprecated ones were asked with, so that the call is a ``function_call``.
+    """
 
     answer: Answer
     family: Family
     model: str
     choices: int = 1
     usage: JSONObject | None = None
+    top_logprobs: int | None = None
+    functions: bool = False
     id: str = field(default_factory=lambda: f"chatcmpl-{next(_ids):08x}")
     created: int = field(default_factory=lambda: int(time.time()))
 
     def body(self) -> JSONObject:
         """Return the body of a whole answer (A1)."""
-        message = _message(self.answer, self.family)
-        choices: list[JSONObject] = [
-            {"index": index, "message": message, "finish_reason": self.answer.finish_reason}
-            for index in range(self.choices)
-        ]
+        whole: JSONObject = {
+            "message": _message(self.answer, self.family),
+            "finish_reason": self.answer.finish_reason,
+        }
         if self.family.streams_tokens:
-            choices = [{**choice, "logprobs": None} for choice in choices]
+            whole["logprobs"] = None
+        whole = self._told(whole, "message")
+        choices = [{"index": index} | whole for index in range(self.choices)]
         body = self._head("chat.completion") | {"choices": choices}
         return body if self.usage is None else body | {"usage": self.usage}
 
     def events(self) -> list[bytes]:
         """Return the events of a stream, ``[DONE]`` included (A3, A4, A5)."""
         payloads = [
-            self._head("chat.completion.chunk") | {"choices": [{"index": index} | choice]}
+            self._head("chat.completion.chunk")
+            | {"choices": [{"index": index} | self._told(choice, "delta")]}
             for index in range(self.choices)
             for choice in _stream(self.answer, self.family)
         ]
@@ -53,8 +63,18 @@ class Completion:
             payloads.append(last | {"choices": [], "usage": self.usage})
         return [*map(event, payloads), DONE]
 
+    def _told(self, choice: JSONObject, said: str) -> JSONObject:
+        """Return a choice, whole or of a stream, with what only some requests ask for."""
+        if self.functions:
+            choice = _as_function_call(choice, said)
+        if self.top_logprobs is not None and (text := choice[said].get("content")):
+            choice = choice | {"logprobs": logprobs_of(text, self.top_logprobs)}
+        return choice
+
     def _head(self, kind: str) -> JSONObject:
-        return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
+        head = {"id": self.id, "object": kind, "created": self.created, "model": self.model}
+        tier = self.answer.service_tier
+        return head if tier is None else head | {"service_tier": tier}
 
 
 def event(payload: JSONObject) -> bytes:
@@ -62,18 +82,24 @@ def event(payload: JSONObject) -> bytes:
     return f"data: {as_json(payload)}\n\n".encode()
 
 
-def usage_of(answer: Answer, prompt_tokens: int, choices: int, family: Family) -> JSONObject:
-    """Count an answer's tokens; reasoning models say how many went into reasoning."""
+def usage_of(
+    answer: Answer, prompt_tokens: int, choices: int, family: Family, predicted: str | None
+) -> JSONObject:
+    """Count an answer's tokens: those of reasoning apart, and how many were ``predicted``."""
     completion = tokens.count(*answer.texts()) * choices
     usage: JSONObject = {
         "prompt_tokens": prompt_tokens,
         "total_tokens": prompt_tokens + completion,
         "completion_tokens": completion,
     }
+    details = {}
     if family.reasons:
-        reasoning = tokens.count(answer.reasoning) * choices
-        usage["completion_tokens_details"] = {"reasoning_tokens": reasoning}
-    return usage
+        details["reasoning_tokens"] = tokens.count(answer.reasoning) * choices
+    if predicted is not None:
+        said, expected = Counter(tokens.pieces(answer.text)), Counter(tokens.pieces(predicted))
+        details["accepted_prediction_tokens"] = (said & expected).total()
+        details["rejected_prediction_tokens"] = (expected - said).total()
+    return usage | {"completion_tokens_details": details} if details else usage
 
 
 def _message(answer: Answer, family: Family) -> JSONObject:
@@ -89,7 +115,27 @@ def _message(answer: Answer, family: Family) -> JSONObject:
         message["tool_calls"] = [
             _call(call, index, family) for index, call in enumerate(answer.calls)
         ]
-    return message
+    return message | _beside(answer)
+
+
+def _beside(answer: Answer) -> JSONObject:
+    """Return what A16 puts beside the text."""
+    beside: JSONObject = {}
+    if answer.annotations:
+        beside["annotations"] = list(answer.annotations)
+    if answer.audio is not None:
+        beside["audio"] = answer.audio
+    return beside
+
+
+def _as_function_call(choice: JSONObject, said: str) -> JSONObject:
+    """Put the call of a message or delta where answers to ``functions`` have it (A15)."""
+    rest = {key: value for key, value in choice[said].items() if key != "tool_calls"}
+    if calls := choice[said].get("tool_calls"):
+        rest["function_call"] = {key: text for key, text in calls[0]["function"].items() if text}
+    reason = choice.get("finish_reason")
+    ended = {"finish_reason": "function_call"} if reason == "tool_calls" else {}
+    return choice | {said: rest} | ended
 
 
 def _call(call: Call, index: int, family: Family) -> JSONObject:
@@ -129,6 +175,7 @@ def _large_deltas(answer: Answer, family: Family) -> list[JSONObject]:
     if answer.refusal is not None:
         deltas.append({"refusal": answer.refusal})
     deltas[0] = {"role": "assistant"} | deltas[0]
+    deltas[-1] |= _beside(answer)
     choices: list[JSONObject] = [{"delta": delta} for delta in deltas]
     choices[-1]["finish_reason"] = answer.finish_reason
     return choices
@@ -144,7 +191,7 @@ def _small_deltas(answer: Answer, family: Family) -> list[JSONObject]:
     for index, call in enumerate(answer.calls):
         deltas += [{"tool_calls": [piece]} for piece in _call_pieces(call, index, family)]
     # A6: what replaces the answer stands in the delta that holds the reason.
-    last = deltas.pop() if answer.finish_reason == "content_filter" else {}
+    last = deltas.pop() if answer.finish_reason == "content_filter" else _beside(answer)
     choices: list[JSONObject] = [{"delta": delta, "finish_reason": None} for delta in deltas]
     return [*choices, {"delta": last, "finish_reason": answer.finish_reason}]
 

@@ -31,14 +31,24 @@ class _Asked:
 
     def completion(self, answer: Answer, script: ScriptedAnswer | None = None) -> Completion:
         """Dress an answer for sending; a script may state the usage itself."""
-        choices = self.request.n or 1
+        request = self.request
+        choices = request.n or 1
         usage: JSONObject | None = usage_of(
-            answer, prompt_tokens(self.request), choices, self.family
+            answer, prompt_tokens(request), choices, self.family, request.predicted
         )
         if script is not None and script.states_usage:
             usage = script.usage
         model = str(self.uri) if self.family.keeps_folder else self.uri.without_folder()
-        return Completion(answer, self.family, model, choices, usage)
+        top_logprobs = (request.top_logprobs or 0) if request.logprobs else None
+        return Completion(
+            answer,
+            self.family,
+            model,
+            choices,
+            usage,
+            top_logprobs=top_logprobs,
+            functions=request.functions is not None,
+        )
 
 
 class ChatEndpoint:

@@ -8,6 +8,7 @@ from .chat_requests import (
     AllowedToolsChoice,
     ChatRequest,
     CustomTool,
+    FunctionTool,
     ObjectFormat,
     SchemaFormat,
     Tool,
@@ -32,7 +33,7 @@ def prompt_of(request: ChatRequest, family: Family) -> Prompt:
         turns=tuple(map(_turn, request.messages)),
         tools=tuple(map(_spec, tools)),
         choice=choice,
-        parallel=request.parallel_tool_calls is not False or not family.honours_parallel,
+        parallel=_may_call_several(request, family),
         schema=_schema(request),
         json_object=isinstance(request.response_format, ObjectFormat),
         reasons=family.reasons,
@@ -54,6 +55,8 @@ def prompt_tokens(request: ChatRequest) -> int:
 def _offer(
     request: ChatRequest,
 ) -> tuple[list[Tool], Literal["none", "auto", "required", "named"]]:
+    if request.functions:
+        return _offered_functions(request)
     tools, choice = request.tools or [], request.tool_choice or "auto"
     if isinstance(choice, str):
         return tools, choice
@@ -64,13 +67,33 @@ def _offer(
     return offered, "named"
 
 
+def _offered_functions(
+    request: ChatRequest,
+) -> tuple[list[Tool], Literal["none", "auto", "named"]]:
+    """Return the deprecated functions as the tools they became (A15)."""
+    choice, functions = request.function_call or "auto", request.functions or []
+    tools = [FunctionTool(type="function", function=function) for function in functions]
+    if isinstance(choice, str):
+        return list(tools), choice
+    return [tool for tool in tools if tool.function.name == choice.name], "named"
+
+
+def _may_call_several(request: ChatRequest, family: Family) -> bool:
+    if request.functions:
+        return False  # a message has a place for one function_call
+    return request.parallel_tool_calls is not False or not family.honours_parallel
+
+
 def _turn(message: Message) -> Turn:
     text = text_of(message)
     match message:
         case InstructionMessage():
             return Turn("system", text)
         case AssistantMessage():
-            return Turn("assistant", text, tuple(call.name for call in message.tool_calls or []))
+            calls = [call.name for call in message.tool_calls or []]
+            if message.function_call:
+                calls.append(message.function_call.name)
+            return Turn("assistant", text, tuple(calls))
         case ToolMessage() | FunctionMessage():
             return Turn("tool", text)
         case _:

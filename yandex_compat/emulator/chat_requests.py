@@ -3,9 +3,9 @@
 Source: reference/api/createChatCompletion.md and WIRE A8-A11, A15.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from .messages import Message, Name, Strict, TextPart
 from .refusals import Refused, invalid
@@ -132,7 +132,7 @@ Penalty = Annotated[float, Field(ge=-2, le=2)]
 
 
 class ChatRequest(Strict):
-    """A request for a chat completion; the older ``functions`` are taken and never called."""
+    """A request for a chat completion, with tools or with the older ``functions``."""
 
     model: str
     messages: Annotated[list[Message], Field(min_length=1)]
@@ -173,6 +173,21 @@ class ChatRequest(Strict):
     def limit(self) -> int | None:
         """How many tokens may be generated."""
         return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def predicted(self) -> str | None:
+        """The text that the answer is likely to hold."""
+        content = self.prediction.content if self.prediction else None
+        return "".join(part.text for part in content) if isinstance(content, list) else content
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.top_logprobs is not None and not self.logprobs:
+            raise ValueError("top_logprobs needs logprobs to be true")
+        # The page is silent; whose call an answer's were could not be told.
+        if self.tools and self.functions:
+            raise ValueError("tools and functions exclude each other")
+        return self
 
 
 # WIRE A9: documented as not supported. They are taken, and without effect, unless told otherwise.

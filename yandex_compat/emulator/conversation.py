@@ -10,6 +10,7 @@ from .chat_requests import (
     CustomTool,
     FunctionChoice,
     Tool,
+    ToolName,
 )
 from .families import Family
 from .messages import AssistantMessage, Message, ToolCall, ToolMessage, images_of, text_of
@@ -47,6 +48,11 @@ def _check_images(messages: Sequence[Message], family: Family) -> None:
 
 
 def _check_choice(request: ChatRequest) -> None:
+    wanted = request.function_call
+    if isinstance(wanted, ToolName) and wanted.name not in _functions(request):
+        raise invalid(
+            f"function_call names '{wanted.name}', which is not in functions", "function_call"
+        )
     choice, tools = request.tool_choice, request.tools or []
     if choice in (None, "none", "auto"):
         return
@@ -56,6 +62,10 @@ def _check_choice(request: ChatRequest) -> None:
     for name in () if isinstance(choice, str) or choice is None else chosen_names(choice):
         if name not in known:
             raise invalid(f"tool_choice names '{name}', which is not in tools", "tool_choice")
+
+
+def _functions(request: ChatRequest) -> set[str]:
+    return {function.name for function in request.functions or []}
 
 
 def _check_results(messages: Sequence[Message], family: Family) -> None:

@@ -35,6 +35,31 @@ class ScriptedCall(Strict):
         return Call(self.name, text, self.id, self.custom)
 
 
+class Citation(Strict):
+    """Where a part of an answer comes from (WIRE A16)."""
+
+    start_index: int
+    end_index: int
+    url: str
+    title: str
+
+
+class Annotation(Strict):
+    """What stands beside an answer's text."""
+
+    type: Literal["url_citation"] = "url_citation"
+    url_citation: Citation
+
+
+class Audio(Strict):
+    """An answer in sound; ``data`` is base64."""
+
+    id: str
+    expires_at: int
+    data: str
+    transcript: str
+
+
 class ScriptedAnswer(_Scripted):
     """What the model says; it is sent in the family's shapes.
 
@@ -49,6 +74,9 @@ class ScriptedAnswer(_Scripted):
     usage: dict[str, Any] | None = None
     refusal: str | None = None
     replaced_by: str | None = None
+    annotations: list[Annotation] = Field(default_factory=list)
+    audio: Audio | None = None
+    service_tier: str | None = None
     cut_after: Annotated[int, Field(ge=0)] | None = None
     error_after: Annotated[int, Field(ge=0)] | None = None
     error: Any = Field(default_factory=lambda: gateway_error(13, "Internal error"))
@@ -79,7 +107,17 @@ class ScriptedAnswer(_Scripted):
         """Return the answer as the responder would."""
         calls = tuple(call.call() for call in self.tool_calls)
         reason = self.finish_reason or ("tool_calls" if calls else "stop")
-        return Answer(self.text, self.reasoning, calls, reason, self.refusal, self.replaced_by)
+        return Answer(
+            self.text,
+            self.reasoning,
+            calls,
+            reason,
+            self.refusal,
+            self.replaced_by,
+            tuple(annotation.model_dump() for annotation in self.annotations),
+            self.audio.model_dump() if self.audio else None,
+            self.service_tier,
+        )
 
 
 class ScriptedStatus(_Scripted):
