@@ -1,5 +1,6 @@
-"""A model over the emulator, what it sent, and two tools."""
+"""A model over the emulator, what it sent, two tools, and every way to run an agent."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -49,3 +50,30 @@ def distance() -> BaseTool:
         return km
 
     return distance
+
+
+@pytest.fixture
+def run() -> Callable[..., dict[str, Any]]:
+    """Runs an agent on inputs, one after the other, in one way; gives its last state."""
+    # An agent that would never end fails by name, and soon.
+    config: Any = {"configurable": {"thread_id": "one"}, "recursion_limit": 30}
+    modes = ["values", "messages"]  # the second makes the model stream its tokens
+
+    def ran(agent: Any, way: str, *inputs: Any) -> dict[str, Any]:
+        if way in ("ainvoke", "astream"):
+            return asyncio.run(aran(agent, way, inputs))
+        if way == "stream":
+            runs = [list(agent.stream(given, config, stream_mode=modes)) for given in inputs]
+            return last_state(runs[-1])
+        return [agent.invoke(given, config) for given in inputs][-1]
+
+    async def aran(agent: Any, way: str, inputs: tuple[Any, ...]) -> dict[str, Any]:
+        if way == "ainvoke":
+            return [await agent.ainvoke(given, config) for given in inputs][-1]
+        streams = [agent.astream(given, config, stream_mode=modes) for given in inputs]
+        return last_state([[event async for event in stream] for stream in streams][-1])
+
+    def last_state(events: list[Any]) -> dict[str, Any]:
+        return [state for mode, state in events if mode == "values"][-1]
+
+    return ran

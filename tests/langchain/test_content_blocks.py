@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import HumanMessage, ToolMessage
+from langchain_tests.utils.stream_lifecycle import assert_valid_event_stream
 
 MODELS = ["yandexgpt", "gpt-oss-120b", "gemma-3-27b-it"]
 CALLS = [{"name": "weather", "arguments": {"city": city}} for city in ("Казань", "B")]
@@ -19,9 +20,15 @@ EXPECTED = [
 ]
 
 
+HELD = {"reasoning": "reasoning", "text": "text", "tool_call": "args"}
+
+
 def blocks(message: Any) -> list[tuple[str, Any]]:
-    held = {"reasoning": "reasoning", "text": "text", "tool_call": "args"}
-    return [(block["type"], block[held[block["type"]]]) for block in message.content_blocks]
+    return [told(block) for block in message.content_blocks]
+
+
+def told(block: Any) -> tuple[str, Any]:
+    return block["type"], block[HELD[block["type"]]]
 
 
 def invoke(model):
@@ -62,14 +69,61 @@ every_way = pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 
 @every_way
 @pytest.mark.parametrize("version", [None, "v1"])
+@pytest.mark.parametrize("call_id", [None, "one"])  # None: as the family gives them
 @pytest.mark.parametrize("name", MODELS)
-def test_reasoning_text_and_two_calls(make, emulator, weather, way, version, name):  # T7, T8, T11
-    emulator.script(ANSWER)
+def test_reasoning_text_and_two_calls(
+    make, emulator, weather, way, version, call_id, name
+):  # T6-T8, T11
+    answer = ANSWER | {"tool_calls": [call | {"id": call_id} for call in CALLS]}
+    emulator.script(answer, answer)
     words = {"output_version": version} if version else {}
-    message = way(make(model=name, **words).bind_tools([weather]))
+    model = make(model=name, **words).bind_tools([weather])
+    whole, message = invoke(model), way(model)
     assert blocks(message) == EXPECTED
-    assert [call["args"]["city"] for call in message.tool_calls] == ["Казань", "B"]
-    assert len({call["id"] for call in message.tool_calls}) == 2
+    assert said(message) == said(whole)
+    ids = [call["id"] for call in message.tool_calls]
+    assert all(ids)
+    assert len(set(ids)) == 2
+    assert [block["id"] for block in message.content_blocks[2:]] == ids
+    counted = way is invoke or name != "yandexgpt"  # WIRE A3: its streams have no usage
+    assert message.usage_metadata == (whole.usage_metadata if counted else None)
+
+
+def said(message):
+    """What a message says beside its blocks, but for ids and what LangChain adds to some."""
+    added = {"id", "request_id", "token_usage", "output_version"}
+    metadata = {word: told for word, told in message.response_metadata.items() if word not in added}
+    calls = [(call["name"], call["args"]) for call in message.tool_calls]
+    return message.text, calls, message.additional_kwargs, metadata
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("name", MODELS)
+def test_the_events_of_v3(make, emulator, weather, name, asynchronous):  # M13, T7, T11
+    async def drained():
+        return [event async for event in await model.astream_events("?", version="v3")]
+
+    emulator.script(ANSWER)
+    model = make(model=name).bind_tools([weather])
+    events = (
+        asyncio.run(drained()) if asynchronous else list(model.stream_events("?", version="v3"))
+    )
+    assert_valid_event_stream(events)
+    finished = [event["content"] for event in events if event["event"] == "content-block-finish"]
+    assert list(map(told, finished)) == EXPECTED
+
+    arguments = dict.fromkeys((2, 3), "")
+    for event in events:
+        if event["event"] == "content-block-delta" and event["index"] in arguments:
+            arguments[event["index"]] += event["delta"]["args"]
+    assert list(arguments.values()) == ['{"city":"Казань"}', '{"city":"B"}']
+    started = [event["content"] for event in events if event["event"] == "content-block-start"]
+    assert [block["id"] for block in started[2:]] == [block["id"] for block in finished[2:]]
+    assert [block["name"] for block in started[2:]] == ["weather", "weather"]
+
+    [end] = [event for event in events if event["event"] == "message-finish"]
+    assert end["metadata"]["finish_reason"] == "tool_calls"
+    assert ("usage" in end) is (name != "yandexgpt")  # WIRE A3, A5
 
 
 @every_way
