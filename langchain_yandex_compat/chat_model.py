@@ -115,8 +115,13 @@ class ChatYandex(BaseChatModel, Generation, YandexConnection):
     def _resolve_model_profile(self) -> ModelProfile | None:
         return profile_of(self.model)
 
+    def __setattr__(self, name: str, value: Any) -> None:  # noqa: ANN401 -- any field's value
+        super().__setattr__(name, value)
+        if name == "model":
+            self.profile = profile_of(value)  # LangChain's is that of the first model (T21)
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy; with another model, the profile is that one's (T21)."""
+        """A copy with other words; with another model, the profile is that one's."""
         copied = super().model_copy(update=update, deep=deep)
         if update and "model" in update and "profile" not in update:
             copied.profile = profile_of(copied.model)

@@ -104,20 +104,25 @@ def _neutral(message: BaseMessage) -> Iterator[Message]:
         case HumanMessage():
             yield from _human(message)
         case AIMessage():
-            parts = [part for block in _blocks(message) for part in _ai_parts(block)]
+            audio_id = _audio_id(message)
+            left_out = _NOT_SENT_BACK | ({"audio"} if audio_id else set())
+            parts = [
+                _part(block)
+                for block in _blocks(message)
+                if isinstance(block, str) or block.get("type") not in left_out
+            ]
             if all(isinstance(part, TextPart) for part in parts):
                 # One text, though cut into blocks where it cites: its lines are its own.
                 parts = [
                     TextPart("".join(part.text for part in parts if isinstance(part, TextPart)))
                 ]
-            extras = message.additional_kwargs
             yield Message(
                 "assistant",
                 content_of(parts),
                 tool_calls=_calls(message),
                 name=message.name,
-                refusal=extras.get("refusal") or "",
-                audio_id=(extras.get("audio") or {}).get("id"),
+                refusal=message.additional_kwargs.get("refusal") or "",
+                audio_id=audio_id,
             )
         case SystemMessage():
             yield Message("system", content_of(map(_part, _blocks(message))), name=message.name)
@@ -178,9 +183,11 @@ def _calls(message: AIMessage) -> tuple[NeutralCall, ...]:
         NeutralCall(call.get("id") or "", call.get("name") or "", call.get("args") or "")
         for call in message.invalid_tool_calls
     ]
-    if not (calls or invalid) and (function := message.additional_kwargs.get("function_call")):
-        # What answered the deprecated functions; its result is a FunctionMessage (A15).
-        calls = [NeutralCall("", function["name"], function.get("arguments") or "")]
+    if not (calls or invalid):
+        match message.additional_kwargs.get("function_call"):
+            case {"name": str(name), "arguments": str(arguments)}:
+                # It answered the deprecated functions; its result is a FunctionMessage (A15).
+                calls = [NeutralCall("", name, arguments)]
     listed = (*calls, *invalid)
     ids = {call.id for call in listed}
     beside = [call for block in _blocks(message) if (call := _call_block(block))]
@@ -210,10 +217,12 @@ def _as_list(content: str | list[Any]) -> Sequence[str | dict[str, Any]]:
     return content
 
 
-def _ai_parts(block: str | dict[str, Any]) -> Iterator[Part]:
-    if isinstance(block, dict) and block.get("type") in _NOT_SENT_BACK:
-        return
-    yield _part(block)
+def _audio_id(message: AIMessage) -> str | None:
+    """What an answer in sound goes back by: the service keeps the sound itself (A15)."""
+    match message.additional_kwargs.get("audio"):
+        case {"id": str(audio_id)}:
+            return audio_id
+    return None
 
 
 def _part(block: str | dict[str, Any]) -> Part:

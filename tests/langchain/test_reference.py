@@ -194,10 +194,13 @@ def test_citations_in_an_event_of_their_own_stand_with_the_text(make, emulator):
     assert (block["text"], block["annotations"]) == ("Hi!", [CITATION, CITATION])
 
 
-def test_sound_is_a_standard_block_and_goes_back_by_its_id(make, emulator, body):  # A15, A16
+@pytest.mark.parametrize("version", [None, "v1"])
+def test_sound_is_a_standard_block_and_goes_back_by_its_id(
+    make, emulator, body, version
+):  # A15, A16
     audio = {"id": "a1", "expires_at": 7, "data": "AAAA", "transcript": "four"}
     answering(emulator, invoked, {"content": None, "audio": audio})
-    model = make(extra_body={"modalities": ["text", "audio"]})
+    model = make(extra_body={"modalities": ["text", "audio"]}, output_version=version)
     answer = model.invoke("?")
     assert answer.additional_kwargs["audio"] == audio
     assert answer.content_blocks == [

@@ -119,6 +119,14 @@ def test_a_copy_with_another_model_has_that_one_s_profile(make):  # T21
     assert kept.profile == {}
 
 
+def test_a_model_that_is_assigned_brings_its_profile(make):  # T21
+    model = make()
+    model.model = "gemma-3-27b-it"
+    assert model.profile["image_inputs"]
+    model.model = "some-new-model"
+    assert model.profile is None
+
+
 def test_profiles_are_not_shared(make):
     make().profile["max_input_tokens"] = 1
     assert make().profile["max_input_tokens"] == 32_000
