@@ -232,6 +232,11 @@ def _part(block: str | dict[str, Any]) -> Part:
     match block:
         case {"type": "text" | "text-plain", "text": str(text)}:
             return TextPart(text)
+        case {"type": "image_url", "image_url": {"url": str(), "detail": "low" | "high"}}:
+            raise UnsupportedError(
+                "A content block of type 'image_url' asks for a detail, which the service does not "
+                "know: leave it out."
+            )
         case {"type": "image_url", "image_url": {"url": str(url)} | str(url)}:
             return ImagePart(url)
         case {"type": "image", "base64": str(data), "mime_type": str(media)}:

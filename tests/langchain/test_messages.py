@@ -102,6 +102,10 @@ def test_results_without_an_id_or_inside_a_user_message(make, body):
     [
         {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}},
         {"type": "image_url", "image_url": f"data:image/png;base64,{PNG}"},
+        {
+            "type": "image_url",
+            "image_url": {"url": f"data:image/png;base64,{PNG}", "detail": "auto"},
+        },
         {"type": "image", "base64": PNG, "mime_type": "image/png"},
         {"type": "image", "source_type": "base64", "data": PNG, "mime_type": "image/png"},
         {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}},
@@ -128,6 +132,11 @@ IMAGE = {"type": "image", "base64": PNG, "mime_type": "image/png"}
             "audio",
         ),
         (IMAGES, HumanMessage([{"type": "file", "file_id": "x"}]), "file"),
+        (
+            IMAGES,
+            HumanMessage([{"type": "image_url", "image_url": {"url": "data:", "detail": "low"}}]),
+            "detail",
+        ),
         (IMAGES, HumanMessage([{"no": "type"}]), "None"),
         (IMAGES, AIMessage([{"type": "video", "url": "x"}]), "video"),
         (IMAGES, ChatMessage(role="critic", content="x"), "critic"),
