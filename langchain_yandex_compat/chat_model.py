@@ -82,7 +82,7 @@ class ChatYandex(BaseChatModel, Generation, YandexConnection):
 
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
-        words = ("folder_id", "base_url", "api", *GENERATION_WORDS[1:])
+        words = ("folder_id", "base_url", "api", "n", *GENERATION_WORDS[1:])
         given = {word: getattr(self, word) for word in words}
         return {
             "model_name": self.model,
@@ -137,10 +137,11 @@ class ChatYandex(BaseChatModel, Generation, YandexConnection):
         """The tokens of a text, which only `custom_get_token_ids` knows."""
         if self.custom_get_token_ids:
             return self.custom_get_token_ids(text)
-        raise UnsupportedError(
-            "Token ids need a tokenizer, and the service's is not reached by this version: pass "
-            "custom_get_token_ids=…. get_num_tokens estimates how many there are."
-        )
+        with langchain_errors():
+            raise UnsupportedError(
+                "Token ids need a tokenizer, and the service's is not reached by this version: "
+                "pass custom_get_token_ids=…. get_num_tokens estimates how many there are."
+            )
 
     def get_num_tokens_from_messages(
         self, messages: list[BaseMessage], tools: Sequence[Any] | None = None

@@ -69,10 +69,11 @@ def _said(message: AIMessage) -> list[types.ContentBlock]:
             text["annotations"] = citations
         blocks.append(text | {"index": "lc_txt_0"} if streamed else text)
     if audio := extras.get("audio"):
+        sound = types.AudioContentBlock(type="audio", base64=audio.get("data") or "")
+        if "id" in audio:
+            sound["id"] = audio["id"]
         rest = {word: value for word, value in audio.items() if word not in {"id", "data"}}
-        blocks.append(
-            types.AudioContentBlock(type="audio", id=audio["id"], base64=audio["data"], extras=rest)
-        )
+        blocks.append(sound | {"extras": rest} if rest else sound)
     return blocks
 
 

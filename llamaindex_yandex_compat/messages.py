@@ -252,7 +252,11 @@ def _logprobs(completion: Completion) -> list[list[LogProb]] | None:
         return None
     return [
         [
-            LogProb(token=one["token"], logprob=one["logprob"], bytes=one.get("bytes") or [])
+            LogProb(
+                token=one.get("token") or "",
+                logprob=one.get("logprob") or 0.0,
+                bytes=one.get("bytes") or [],
+            )
             for one in token.get("top_logprobs") or [token]
         ]
         for token in completion.logprobs.get("content", ())

@@ -40,7 +40,7 @@ class CompletionRequest:
     response_format: ResponseFormat | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
-    logit_bias: Mapping[str, int] | None = None
+    logit_bias: Mapping[int | str, int] | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
     n: int | None = None

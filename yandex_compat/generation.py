@@ -30,7 +30,7 @@ class Generation(BaseModel):
     """From -2 to 2; not taken by all models."""
     presence_penalty: float | None = None
     """From -2 to 2; not taken by all models."""
-    logit_bias: dict[str, int] | None = None
+    logit_bias: dict[int | str, int] | None = None
     """How much likelier each token is made, by its number."""
     logprobs: bool | None = None
     """Whether the answer tells how likely its tokens were; not told by all models."""

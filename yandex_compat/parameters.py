@@ -86,7 +86,7 @@ def _tools_of_functions(words: dict[str, Any]) -> dict[str, Any]:
 def _tool_of_function(function: Any) -> Tool:  # noqa: ANN401 -- what a user wrote
     known = {"name", "description", "parameters", "strict"}
     if isinstance(function, dict) and "name" in function and function.keys() <= known:
-        return Tool(**function)
+        return Tool(**{word: value for word, value in function.items() if value is not None})
     raise ConfigurationError('A function must be {"name": …, "description": …, "parameters": …}.')
 
 

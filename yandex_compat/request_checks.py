@@ -68,11 +68,18 @@ def _check_tokens(request: CompletionRequest) -> None:
         raise ConfigurationError("logit_bias must be a dict of whole numbers, by token.")
     if request.user is not None and not isinstance(request.user, str):
         raise ConfigurationError(f"user must be a text, not {type(request.user).__name__}.")
+    predicted: object = request.prediction
+    if not (predicted is None or isinstance(predicted, str) or _are_texts(predicted)):
+        raise ConfigurationError("prediction must be a text or a tuple of TextParts.")
     modalities: object = request.modalities
-    if not isinstance(modalities, tuple | list) or not set(modalities) <= set(_MODALITIES):
+    if not isinstance(modalities, tuple | list) or any(m not in _MODALITIES for m in modalities):
         raise ConfigurationError(
             f"modalities={modalities!r} must be a list of {' and '.join(_MODALITIES)}."
         )
+
+
+def _are_texts(parts: object) -> bool:
+    return isinstance(parts, tuple | list) and all(isinstance(part, TextPart) for part in parts)
 
 
 def _check_form(request: CompletionRequest) -> None:
@@ -101,7 +108,7 @@ def _check_tools(request: CompletionRequest) -> None:
             )
     names = [tool.name for tool in request.tools]
     for name in names:
-        if not _FUNCTION_NAME.fullmatch(name):
+        if not isinstance(name, str) or not _FUNCTION_NAME.fullmatch(name):
             raise ConfigurationError(
                 f"A tool is named {name!r}: rename it to 1 to 64 of A-Z, a-z, 0-9, _ and -."
             )

@@ -224,6 +224,11 @@ def test_functions_are_sent_as_the_tools_they_became(choice, read):  # WIRE A15
     assert (request.tools, request.tool_choice) == ((Tool("f", "Does", SCHEMA),), read)
 
 
+def test_a_function_s_words_may_be_none():
+    bare = {"name": "f", "description": None, "parameters": None}
+    assert made(functions=[bare]).tools == (Tool("f"),)
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -270,6 +270,7 @@ def test_a_cache_tells_models_apart():  # M6, T19
             {"temperature": 0.5},
             {"logit_bias": {"1": 1}},
             {"logprobs": True},
+            {"n": 2},
             {"recover_leaked_calls": False},
             {"extra_body": {"seed": 1}},
         )

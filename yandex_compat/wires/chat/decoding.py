@@ -122,7 +122,9 @@ def _citation(annotation: Mapping[str, Any]) -> Citation:
 def logprobs_of(choice: Mapping[str, Any]) -> Logprobs | None:
     """The log probabilities of a choice, lists that are null left out (A16)."""
     given = choice.get("logprobs") or {}
-    return {word: list(tokens) for word, tokens in given.items() if tokens} or None
+    return {
+        word: [dict(token) for token in tokens] for word, tokens in given.items() if tokens
+    } or None
 
 
 def usage_of(body: Mapping[str, Any]) -> Usage | None:
