@@ -183,8 +183,21 @@ def response_format(form: object) -> ResponseFormat:
     )
 
 
+def hint_for(word: str) -> str | None:
+    """What to do with a word that the constructor of a chat model does not know, if it is clear."""
+    if word in _SERVICE_LACKS:
+        return f"The service documents it as not supported. {_forwarded(word)}"
+    if word in _WORDS:
+        return "It is a word of a call: give it there, or bind it."
+    return "Its words go into extra_body={…}." if word == "model_kwargs" else None
+
+
+def _forwarded(word: str) -> str:
+    return f'To send it all the same, pass extra_body={{"{word}": …}}.'
+
+
 def _refusal(word: str) -> ConfigurationError | UnsupportedError:
-    way = f'To send it all the same, pass extra_body={{"{word}": …}}.'
+    way = _forwarded(word)
     if word in _SERVICE_LACKS:
         return UnsupportedError(f"{word}: the service documents it as not supported. {way}")
     if word in _NOT_YET:

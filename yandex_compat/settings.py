@@ -11,6 +11,7 @@ import httpx
 from yandex_compat.auth import ApiKeyAuth, IamTokenAuth
 from yandex_compat.catalogue import is_folder
 from yandex_compat.errors import ConfigurationError
+from yandex_compat.parameters import hint_for
 
 DEFAULT_TIMEOUT = 120.0
 LONGEST_TIMEOUT = 86_400.0
@@ -89,6 +90,8 @@ def refuse_unknown_words(owner: str, given: Iterable[str], known: Iterable[str])
             continue
         close = get_close_matches(word, known, n=1)
         hint = f"Did you mean {close[0]!r}?" if close else f"It knows: {', '.join(known)}."
+        if "extra_body" in known:
+            hint = hint_for(word) or hint
         raise ConfigurationError(f"{owner} does not know the word {word!r}. {hint}")
 
 

@@ -251,6 +251,24 @@ def test_known_words_pass():
     refuse_unknown_words("ChatYandex", [], [])
 
 
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("seed", r"'seed'.*documents it as not supported.*extra_body={\"seed\": …}"),  # WIRE A9
+        ("store", "'store'.*documents it as not supported"),
+        ("prediction", "'prediction'.*a word of a call"),
+        ("tools", "'tools'.*a word of a call"),
+        ("model_kwargs", "'model_kwargs'.*extra_body"),
+        ("stopp", "'stopp'.*'stop'"),
+    ],
+)
+def test_a_word_that_belongs_elsewhere_is_told_where(word, told):
+    with pytest.raises(ConfigurationError, match=told):
+        refuse_unknown_words("ChatYandex", [word], ["stop", "extra_body"])
+    with pytest.raises(ConfigurationError, match=f"'{word}'. (Did you mean|It knows)"):
+        refuse_unknown_words("YandexEmbeddings", [word], ["stop", "model"])
+
+
 def test_a_misspelt_word_is_named_with_its_neighbour():
     told = refused("model", "temprature")
     assert told == ("ChatYandex does not know the word 'temprature'. Did you mean 'temperature'?")
