@@ -10,6 +10,8 @@ from dataclasses import replace
 from yandex_compat.completion import Completion, CompletionRequest, Delta
 
 _OPENING = re.compile(r"\s*```(json)?\s*(?=[\[{\"\d-])", re.IGNORECASE)
+# A model that writes nothing but whitespace (WIRE B9) is not waited for.
+_LONGEST_OPENING = 100
 _BEGINNING_OF_OPENING = re.compile(r"\s*(`{0,2}|```(j|js|jso|json)?\s*)", re.IGNORECASE)
 
 
@@ -50,7 +52,7 @@ class FenceCutter:
             return text
         text, self._held = self._held + text, ""
         if self._fenced is None:
-            if _BEGINNING_OF_OPENING.fullmatch(text):
+            if len(text) <= _LONGEST_OPENING and _BEGINNING_OF_OPENING.fullmatch(text):
                 self._held = text
                 return ""
             opening = _OPENING.match(text)

@@ -8,6 +8,7 @@ from yandex_compat.completion import (
     Completion,
     CompletionRequest,
     Delta,
+    StreamEnd,
     ToolCallDelta,
 )
 from yandex_compat.jsontext import is_object
@@ -16,6 +17,8 @@ from yandex_compat.tool_calls import mint_id
 from yandex_compat.tools import Tool
 
 _MARKER = "[TOOL_CALL_START]"
+# Marker, name, and some whitespace: a model that writes nothing else (WIRE B9) is not waited for.
+_LONGEST_OPENING = 200
 
 
 def callable_names(request: CompletionRequest) -> frozenset[str]:
@@ -42,12 +45,13 @@ def with_leaked_call(
 class LeakedCallFilter:
     """Makes the leaked call of a stream a call; text that can't be one passes at once."""
 
-    __slots__ = ("_held", "_mint", "_names", "_open")
+    __slots__ = ("_held", "_mint", "_names", "_open", "_sure")
 
     def __init__(self, names: frozenset[str], mint: Callable[[], str] = mint_id) -> None:
         self._names, self._mint = names, mint
-        self._held = ""
+        self._held: list[str] = []
         self._open = True
+        self._sure = False
 
     def feed(self, deltas: Iterable[Delta]) -> list[Delta]:
         """The deltas to give out."""
@@ -59,33 +63,38 @@ class LeakedCallFilter:
         if not self._open:
             return [delta]
         if delta.replaces_text:
-            self._held, self._open = "", False
+            self._released()
             return [delta]
-        self._held += delta.text
+        self._held.append(delta.text)
         if delta.final:
-            return self._ended(delta)
-        if delta.tool_calls or not _may_be_leaked(self._held, self._names):
+            return self._ended(delta, delta.final)
+        if delta.tool_calls or not self._may_be_leaked():
             return [replace(delta, text=self._released())]
         rest = replace(delta, text="")
         return [] if rest.is_empty else [rest]
 
-    def _ended(self, delta: Delta) -> list[Delta]:
-        end = delta.final
-        call = None if not end or end.finish_reason in CUT_SHORT else self._call(delta)
+    def _may_be_leaked(self) -> bool:
+        # Once the arguments have begun, only the end can tell: to look again at each delta of long
+        # ones would take time that grows with their square.
+        if self._sure:
+            return True
+        text = "".join(self._held)
+        begun = _has_begun(text, self._names)
+        self._sure = begun is True
+        return self._sure or (begun is None and len(text) <= _LONGEST_OPENING)
+
+    def _ended(self, delta: Delta, end: StreamEnd) -> list[Delta]:
         held = self._released()
-        if call is None or end is None:
+        cut = bool(delta.tool_calls) or end.finish_reason in CUT_SHORT
+        call = None if cut else _leaked(held, self._names)
+        if call is None:
             return [Delta(text=held), replace(delta, text="")] if held else [delta]
         piece = ToolCallDelta(0, self._mint(), call.name, call.arguments)
-        return [
-            Delta(tool_calls=(piece,)),
-            replace(delta, text="", final=replace(end, finish_reason="tool_calls")),
-        ]
-
-    def _call(self, delta: Delta) -> ToolCall | None:
-        return None if delta.tool_calls else _leaked(self._held, self._names)
+        ended = replace(end, finish_reason="tool_calls")
+        return [Delta(tool_calls=(piece,)), replace(delta, text="", final=ended)]
 
     def _released(self) -> str:
-        held, self._held, self._open = self._held, "", False
+        held, self._held, self._open = "".join(self._held), [], False
         return held
 
 
@@ -100,14 +109,16 @@ def _leaked(text: str, names: frozenset[str]) -> ToolCall | None:
     return ToolCall("", name.strip(), arguments.strip())
 
 
-def _may_be_leaked(text: str, names: frozenset[str]) -> bool:
-    """Whether a text may be the beginning of a leaked call."""
+def _has_begun(text: str, names: frozenset[str]) -> bool | None:
+    """Whether a text begins as a leaked call, as far as its arguments; None while it may yet."""
     text = text.lstrip()
     if len(text) <= len(_MARKER):
-        return _MARKER.startswith(text)
+        return None if _MARKER.startswith(text) else False
     if not text.startswith(_MARKER):
         return False
     name, line_end, arguments = text[len(_MARKER) :].lstrip().partition("\n")
     if not line_end:
-        return any(known.startswith(name.strip()) for known in names)
-    return name.strip() in names and arguments.lstrip()[:1] in {"", "{"}
+        return None if any(known.startswith(name.strip()) for known in names) else False
+    if name.strip() not in names:
+        return False
+    return arguments.lstrip()[0] == "{" if arguments.strip() else None

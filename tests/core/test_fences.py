@@ -66,6 +66,12 @@ def test_fenced_json_passes_as_it_comes():
     assert filtering.feed([Delta("1}\n``")]) == [Delta(" 1}")]
 
 
+def test_whitespace_without_end_is_not_waited_for():  # WIRE B9
+    filtering = FenceFilter()
+    given = [filtering.feed([Delta("\n" * 60)]) for _ in range(3)]
+    assert given == [[], [Delta("\n" * 120)], [Delta("\n" * 60)]]
+
+
 def test_what_comes_beside_the_text_is_not_held_back():
     assert FenceFilter().feed([Delta("```", reasoning="Hm")]) == [Delta(reasoning="Hm")]
 

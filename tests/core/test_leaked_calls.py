@@ -15,6 +15,7 @@ from yandex_compat import (
     ToolCallDelta,
     ToolChoice,
     ToolChoiceIgnored,
+    leaked_calls,
 )
 from yandex_compat.leaked_calls import LeakedCallFilter, callable_names, with_leaked_call
 
@@ -87,6 +88,24 @@ def test_text_is_held_back_only_while_it_may_be_a_call():
     assert given[2] == [Delta("[TOOL_CALL_START]Tableau\nof contents")]
     assert streamed("Hel", "lo")[:2] == [[Delta("Hel")], [Delta("lo")]]
     assert streamed("x[TOOL_CALL_START]Table\n{}")[0] != []
+
+
+def test_whitespace_without_end_is_not_waited_for():  # WIRE B9
+    filtering = LeakedCallFilter(NAMES, mint)
+    given = [filtering.feed([Delta(" " * 50)]) for _ in range(6)]
+    assert "".join(delta.text for deltas in given for delta in deltas) == " " * 300
+    assert given[5] == [Delta(" " * 50)]
+
+
+def test_long_arguments_are_looked_at_once(monkeypatch):
+    looked = []
+    begun = leaked_calls._has_begun
+    monkeypatch.setattr(
+        leaked_calls, "_has_begun", lambda *given: looked.append(given) or begun(*given)
+    )
+    given = streamed('[TOOL_CALL_START]Table\n{"a": "', *["x" * 100] * 1_000, '"}')
+    assert folded(given).tool_calls[0].arguments == f'{{"a": "{"x" * 100_000}"}}'
+    assert len(looked) == 1
 
 
 def test_what_comes_beside_the_text_is_not_held_back():
