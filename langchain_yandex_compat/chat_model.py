@@ -116,16 +116,26 @@ class ChatYandex(BaseChatModel, Generation, YandexConnection):
         return profile_of(self.model)
 
     def __setattr__(self, name: str, value: Any) -> None:  # noqa: ANN401 -- any field's value
+        before = profile_of(self.model) if name == "model" else None
         super().__setattr__(name, value)
-        if name == "model":
-            self.profile = profile_of(value)  # LangChain's is that of the first model (T21)
+        if name == "model" and self.profile == before:
+            self.profile = profile_of(value)  # LangChain's stays that of the first model (T21)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy with other words; with another model, the profile is that one's."""
+        """A copy with other words; with another model, the profile is that one's.
+
+        A profile that the user gave stays.
+        """
         copied = super().model_copy(update=update, deep=deep)
-        if update and "model" in update and "profile" not in update:
+        if "profile" not in (update or {}) and self.profile == profile_of(self.model):
             copied.profile = profile_of(copied.model)
         return copied
+
+    def _should_stream(self, **words: Any) -> bool:
+        # A stream gives one answer (M17): who asks for several by `invoke` gets them whole,
+        # whatever watches; who asks by `stream` is told.
+        several = (words.get("n") or self.n or 1) > 1
+        return super()._should_stream(**words) and (not several or bool(words.get("stream")))
 
     def get_num_tokens(self, text: str) -> int:
         """The tokens of a text: counted by `custom_get_token_ids`, else estimated, offline."""

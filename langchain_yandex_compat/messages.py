@@ -241,6 +241,9 @@ def _part(block: str | dict[str, Any]) -> Part:
             return ImagePart(url)
         case {"type": "image", "base64": str(data), "mime_type": str(media)}:
             return ImagePart(f"data:{media};base64,{data}")
+        case {"type": "image", "data": str(data), "mime_type": str(media)}:
+            # LangChain's older form, which it rewrites before asking, and not before counting.
+            return ImagePart(f"data:{media};base64,{data}")
         case {"type": "image", "url": str(url)}:
             return ImagePart(url)
         case {"type": "image", "source": {"data": str(data), "media_type": str(media)}}:
@@ -303,7 +306,7 @@ class ChunkMapper:
         """The chunk of one delta; what is reported once stands on the last."""
         text, refusal = delta.text, delta.refusal
         if delta.replaces_text and self._has_text:
-            text, refusal = "", delta.text
+            text, refusal = "", "\n".join(filter(None, (delta.text, delta.refusal)))
         self._has_text = self._has_text or bool(text)
         if delta.tool_calls:
             self._received.add(delta)

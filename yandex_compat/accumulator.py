@@ -86,7 +86,7 @@ class Accumulator:
                 call.arguments or ("" if call.custom else nothing),
                 call.custom,
             )
-            for call in self._calls.values()
+            for _, call in sorted(self._calls.items())
         )
 
     @property

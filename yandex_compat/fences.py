@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from yandex_compat.completion import Completion, CompletionRequest, Delta
 
-_OPENING = re.compile(r"\s*```(json)?\s*(?=[\[{\"\d-])", re.IGNORECASE)
+_OPENING = re.compile(r"\s*```(json(?![\w-]))?\s*(?=[\[{\"\d-])", re.IGNORECASE)
 # A model that writes nothing but whitespace (WIRE B9) is not waited for.
 _LONGEST_OPENING = 100
 _BEGINNING_OF_OPENING = re.compile(r"\s*(`{0,2}|```(j|js|jso|json)?\s*)", re.IGNORECASE)

@@ -26,7 +26,10 @@ def callable_names(request: CompletionRequest) -> frozenset[str]:
     choice = request.tool_choice
     if not request.recover_leaked_calls or (choice and choice.mode == "none"):
         return frozenset()
-    return frozenset(tool.name for tool in request.tools if isinstance(tool, Tool))
+    names = frozenset(tool.name for tool in request.tools if isinstance(tool, Tool))
+    if choice and choice.mode == "tool":
+        return names & {choice.name or ""}
+    return names & set(choice.allowed) if choice and choice.allowed else names
 
 
 def with_leaked_call(

@@ -179,3 +179,17 @@ def test_a_whole_call_that_was_followed_by_a_cut_runs(make, emulator, forecast, 
     agent = create_agent(make(model=model), [forecast])
     list(agent.stream({"messages": [("user", "Weather?")]}, stream_mode="messages"))
     assert runs == ["Tver"]
+
+
+def test_a_cut_call_whose_name_came_late_is_the_one_that_is_broken(make, emulator, weather):  # T13
+    def event(index, name, arguments, reason=None):
+        piece = {"index": index, "function": {"name": name, "arguments": arguments}}
+        choice = {"delta": {"tool_calls": [piece | {"id": f"i{index}"}]}, "finish_reason": reason}
+        return f"data: {json.dumps({'choices': [choice]})}\n\n"
+
+    events = [event(0, "", '{"city":'), event(1, "weather", '{"city":"B"}')]
+    events.append(event(0, "weather", '"A', "length"))
+    emulator.script({"chunks": [*events, "data: [DONE]\n\n"]})
+    message = reduce(add, make().bind_tools([weather]).stream("?"))
+    assert [call["args"] for call in message.tool_calls] == [{"city": "B"}]
+    assert [call["id"] for call in message.invalid_tool_calls] == ["i0"]

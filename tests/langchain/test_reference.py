@@ -8,6 +8,7 @@ from operator import add
 import pytest
 from langchain_core.callbacks import UsageMetadataCallbackHandler
 from langchain_core.messages import AIMessage, FunctionMessage, HumanMessage
+from langchain_core.runnables import RunnableLambda
 
 from yandex_compat import ConfigurationError, UnsupportedError
 
@@ -121,6 +122,22 @@ def test_n_answers_are_not_streamed(make, emulator):  # M17
     with pytest.raises(UnsupportedError, match="n=2"):
         list(make(n=2).stream("?"))
     assert emulator.requests == []
+
+
+@pytest.mark.parametrize("streaming", [None, True])
+def test_several_answers_are_given_whole_to_whoever_watches(make, body, streaming):
+    model = make(n=2, streaming=streaming)
+
+    async def watched():
+        async def asked(_):
+            return (await model.ainvoke("?")).text
+
+        events = RunnableLambda(asked).astream_events("?", version="v2")
+        return [event["event"] async for event in events]
+
+    assert model.invoke("?").text
+    assert "on_chat_model_end" in asyncio.run(watched())
+    assert (body()["n"], "stream" in body()) == (2, False)
 
 
 TOKENS = [

@@ -83,6 +83,12 @@ def test_trim_messages_by_the_model(make):
     assert (trim_messages(max_tokens=80, token_counter=model) | model).invoke(said).text
 
 
+def test_an_image_of_the_older_form_counts(make):
+    block = {"type": "image", "source_type": "base64", "data": "AAAA", "mime_type": "image/png"}
+    said = [HumanMessage([block])]
+    assert trim_messages(said, max_tokens=1_000, token_counter=make()) == said
+
+
 def test_counting_sends_nothing(make, emulator, weather):
     make().get_num_tokens_from_messages([ToolMessage("x", tool_call_id="y")], [weather])
     assert emulator.requests == []
@@ -117,6 +123,13 @@ def test_a_copy_with_another_model_has_that_one_s_profile(make):  # T21
     assert make().model_copy().profile["max_input_tokens"] == 32_000
     kept = make().model_copy(update={"model": "gemma-3-27b-it", "profile": {}})
     assert kept.profile == {}
+
+
+def test_a_profile_of_the_user_s_stays(make):  # D13
+    model = make(profile={"max_input_tokens": 7})
+    assert model.model_copy(update={"model": "llama"}).profile == {"max_input_tokens": 7}
+    model.model = "llama"
+    assert model.profile == {"max_input_tokens": 7}
 
 
 def test_a_model_that_is_assigned_brings_its_profile(make):  # T21
