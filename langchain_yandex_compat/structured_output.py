@@ -49,7 +49,6 @@ def plan(schema: Any, *, method: str, strict: bool | None) -> Plan:  # noqa: ANN
                 f"schema {name!r} is none of an object, and a function takes nothing else: use the "
                 f"method json_schema, or put it into an object."
             )
-        name = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64]  # generics and titles hold other signs
         tool = _tool(name, json_schema, strict)
         return Plan(tool_parser(schema, name), json_schema, (tool,), name)
     described: dict[str, Any] = {"name": name, "schema": json_schema}

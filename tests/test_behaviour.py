@@ -153,13 +153,13 @@ def _llamaindex_messages(turns: list[Turn]) -> list[ChatMessage]:
 def _llamaindex_model(url: str, words: dict[str, Any]) -> tuple[YandexLLM, dict[str, Any]]:
     words = dict(words)
     tools = [FunctionTool.from_defaults(each) for each in words.pop("tools", ())]
-    required = words.pop("tool_choice", None) == "required"
+    choice = words.pop("tool_choice", None)
     parallel = words.pop("parallel_tool_calls", True)
     model = YandexLLM(base_url=url, api_key="test-key", folder_id="test-folder", **words)
     if not tools:
         return model, {}
     prepared = model._prepare_chat_with_tools(
-        tools, chat_history=[], allow_parallel_tool_calls=parallel, tool_required=required
+        tools, chat_history=[], allow_parallel_tool_calls=parallel, tool_choice=choice
     )
     prepared.pop("messages")
     return model, prepared
@@ -342,6 +342,35 @@ def test_an_agent_s_loop_over_one_tool(emulator, ask: Ask, model):
         assert issued == ["weather"] * 3  # D4: the id the service issued is its function's name
     else:
         assert issued == [each.id for each in (*first, *second)]
+
+
+def погода(город: str) -> str:
+    """Погода в городе."""
+    raise AssertionError("no test runs it")
+
+
+@every_way
+@both_families
+def test_a_tool_s_name_of_other_signs_goes_out_and_comes_back(emulator, ask: Ask, model):
+    """WIRE A15: the service takes few signs; a framework looks a tool up by the name it gave."""
+    words = {"model": model, "tools": [погода], "tool_choice": "погода"}
+    emulator.script(
+        {"tool_calls": [{"name": "pogoda", "arguments": {"город": "Тверь"}}]}, {"text": "Да"}
+    )
+    turns = [Turn("Погода в Твери?")]
+    [call] = ask(emulator.chat_url, turns, words).calls
+    assert call == Call("погода", {"город": "Тверь"})
+    assert call.id not in {"погода", "pogoda"}
+
+    turns.append(Turn(calls=(call,), results=((call.id, "снег"),)))
+    ask(emulator.chat_url, turns, {"model": model})
+    first, second = (record["body"] for record in emulator.requests)
+    assert first["tools"][0]["function"]["name"] == "pogoda"
+    assert first["tool_choice"]["function"]["name"] == "pogoda"
+    [sent] = second["messages"][1]["tool_calls"]
+    assert sent["function"]["name"] == "pogoda"
+    assert sent["id"] == second["messages"][2]["tool_call_id"]
+    assert (sent["id"] == "pogoda") is (model == YANDEX)  # D4
 
 
 @every_way

@@ -1,6 +1,6 @@
 """Calls that a model wrote into its text, and that are made calls again (WIRE A13, D6)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from yandex_compat.completion import (
@@ -14,6 +14,7 @@ from yandex_compat.completion import (
 from yandex_compat.jsontext import is_object
 from yandex_compat.messages import ToolCall
 from yandex_compat.tool_calls import mint_id
+from yandex_compat.tool_names import ToolNames
 from yandex_compat.tools import Tool
 
 _MARKER = "[TOOL_CALL_START]"
@@ -21,19 +22,25 @@ _MARKER = "[TOOL_CALL_START]"
 _LONGEST_OPENING = 200
 
 
-def callable_names(request: CompletionRequest) -> frozenset[str]:
-    """The functions that a leaked call of this request may name; none where none may be called."""
+def callable_names(request: CompletionRequest) -> Mapping[str, str]:
+    """The functions that a leaked call may name, as they went out, with their own names.
+
+    There are none where none may be called.
+    """
     choice = request.tool_choice
     if not request.recover_leaked_calls or (choice and choice.mode == "none"):
-        return frozenset()
-    names = frozenset(tool.name for tool in request.tools if isinstance(tool, Tool))
+        return {}
+    own = {tool.name for tool in request.tools if isinstance(tool, Tool)}
     if choice and choice.mode == "tool":
-        return names & {choice.name or ""}
-    return names & set(choice.allowed) if choice and choice.allowed else names
+        own &= {choice.name or ""}
+    elif choice and choice.allowed:
+        own &= set(choice.allowed)
+    names = ToolNames(request)
+    return {names.sent(name): name for name in own}
 
 
 def with_leaked_call(
-    completion: Completion, names: frozenset[str], mint: Callable[[], str] = mint_id
+    completion: Completion, names: Mapping[str, str], mint: Callable[[], str] = mint_id
 ) -> Completion:
     """A whole answer with its leaked call, if it is one, among its calls."""
     if completion.tool_calls or completion.finish_reason in CUT_SHORT:
@@ -50,7 +57,7 @@ class LeakedCallFilter:
 
     __slots__ = ("_held", "_mint", "_names", "_open", "_sure")
 
-    def __init__(self, names: frozenset[str], mint: Callable[[], str] = mint_id) -> None:
+    def __init__(self, names: Mapping[str, str], mint: Callable[[], str] = mint_id) -> None:
         self._names, self._mint = names, mint
         self._held: list[str] = []
         self._open = True
@@ -101,7 +108,7 @@ class LeakedCallFilter:
         return held
 
 
-def _leaked(text: str, names: frozenset[str]) -> ToolCall | None:
+def _leaked(text: str, names: Mapping[str, str]) -> ToolCall | None:
     """The call that the whole of a text is: marker, name of a tool, JSON object."""
     text = text.strip()
     if not text.startswith(_MARKER):
@@ -109,10 +116,10 @@ def _leaked(text: str, names: frozenset[str]) -> ToolCall | None:
     name, _, arguments = text[len(_MARKER) :].strip().partition("\n")
     if name.strip() not in names or not is_object(arguments):
         return None
-    return ToolCall("", name.strip(), arguments.strip())
+    return ToolCall("", names[name.strip()], arguments.strip())
 
 
-def _has_begun(text: str, names: frozenset[str]) -> bool | None:
+def _has_begun(text: str, names: Mapping[str, str]) -> bool | None:
     """Whether a text begins as a leaked call, as far as its arguments; None while it may yet."""
     text = text.lstrip()
     if len(text) <= len(_MARKER):

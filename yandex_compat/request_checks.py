@@ -1,6 +1,5 @@
 """What a request must be before any wire encodes it: its types, its ranges, its tools."""
 
-import re
 from collections.abc import Mapping
 
 from yandex_compat.completion import CompletionRequest
@@ -8,7 +7,6 @@ from yandex_compat.errors import ConfigurationError, UnsupportedError
 from yandex_compat.messages import ImagePart, Message, TextPart
 from yandex_compat.tools import CustomTool, Tool
 
-_FUNCTION_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ROLES = ("system", "user", "assistant", "tool")
 _LEVELS = ("low", "medium", "high")
 _MODALITIES = ("text", "audio")
@@ -108,10 +106,8 @@ def _check_tools(request: CompletionRequest) -> None:
             )
     names = [tool.name for tool in request.tools]
     for name in names:
-        if not isinstance(name, str) or not _FUNCTION_NAME.fullmatch(name):
-            raise ConfigurationError(
-                f"A tool is named {name!r}: rename it to 1 to 64 of A-Z, a-z, 0-9, _ and -."
-            )
+        if not isinstance(name, str) or not name:
+            raise ConfigurationError(f"A tool is named {name!r}: give it a name that is a text.")
         if names.count(name) > 1:
             raise ConfigurationError(f"Two tools are named {name!r}: rename one of them.")
     choice = request.tool_choice

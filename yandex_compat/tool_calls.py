@@ -26,6 +26,7 @@ from yandex_compat.jsontext import (
     is_strict,
 )
 from yandex_compat.messages import ImagePart, Message, TextPart, ToolCall
+from yandex_compat.tool_names import ToolNames
 
 _MINTED = re.compile(r"ycall_[0-9a-f]{32}")
 NO_RESULT = "Error: this call was not run, so there is no result."
@@ -91,10 +92,10 @@ class ToolCallAssembler:
     id of its own begins a new call even where there are no arguments to tell.
     """
 
-    __slots__ = ("_calls", "_ids", "_joiners", "_named", "_open")
+    __slots__ = ("_calls", "_ids", "_joiners", "_named", "_names", "_open")
 
-    def __init__(self, ids: CallIds) -> None:
-        self._ids = ids
+    def __init__(self, ids: CallIds, names: ToolNames) -> None:
+        self._ids, self._names = ids, names
         self._calls: list[_OpenCall] = []
         self._open: dict[int, _OpenCall] = {}
         self._joiners: dict[int, SurrogateJoiner] = defaultdict(SurrogateJoiner)
@@ -138,7 +139,8 @@ class ToolCallAssembler:
     def _announced(self, call: _OpenCall) -> ToolCallDelta:
         call.announced = True
         call_id = self._ids.assign(call.server_id, call.name)
-        return ToolCallDelta(call.index, call_id, call.name, call.arguments, call.custom)
+        name = self._names.own(call.name)
+        return ToolCallDelta(call.index, call_id, name, call.arguments, call.custom)
 
     @staticmethod
     def _begins_another(

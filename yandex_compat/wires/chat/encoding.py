@@ -1,6 +1,5 @@
 """The body of a chat request (WIRE A8-A12, A15)."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from yandex_compat.errors import UnsupportedError
 from yandex_compat.messages import ImagePart, Message, Part, TextPart, ToolCall
 from yandex_compat.request_checks import check_request
 from yandex_compat.tool_calls import for_server
+from yandex_compat.tool_names import ToolNames, sendable_name
 from yandex_compat.tools import AnyTool, CustomTool, ResponseFormat, ToolChoice
 
 _RANGES: Mapping[str, tuple[float, float]] = {
@@ -33,6 +33,7 @@ def encode(
     content the model can't take.
     """
     check_request(request, _RANGES, stream=stream)
+    request = ToolNames(request).outgoing(request)
     messages = for_server(request.messages, calls_by_name=profile.calls_by_name)
     body: dict[str, Any] = {
         "model": uri,
@@ -155,7 +156,7 @@ def _named(name: str | None, tools: tuple[AnyTool, ...]) -> dict[str, Any]:
 def _response_format(form: ResponseFormat) -> dict[str, Any]:
     if form.type != "json_schema":
         return {"type": form.type}
-    name = re.sub(r"[^A-Za-z0-9_-]", "_", form.name or "answer")[:64]
+    name = sendable_name(form.name or "answer")
     schema: dict[str, Any] = {"name": name, "schema": form.schema}
     if form.description:
         schema["description"] = form.description

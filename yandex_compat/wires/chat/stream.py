@@ -24,6 +24,7 @@ from yandex_compat.errors import (
 from yandex_compat.framing import SSEFraming
 from yandex_compat.jsontext import SurrogateJoiner
 from yandex_compat.tool_calls import CallIds, ToolCallAssembler, mint_id
+from yandex_compat.tool_names import ToolNames
 from yandex_compat.wires.chat.decoding import (
     WRONG_SHAPE,
     beginning,
@@ -48,7 +49,7 @@ class StreamDecoder:
         self._framing = SSEFraming()
         self._text, self._reasoning = SurrogateJoiner(), SurrogateJoiner()
         self._refusal = SurrogateJoiner()
-        self._calls = ToolCallAssembler(CallIds(request.messages, mint))
+        self._calls = ToolCallAssembler(CallIds(request.messages, mint), ToolNames(request))
         self.end = StreamEnd()
         self._received = Accumulator()
         self._done = False
