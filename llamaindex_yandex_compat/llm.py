@@ -24,14 +24,14 @@ from pydantic import Field
 
 from llamaindex_yandex_compat.connection import YandexConnection
 from llamaindex_yandex_compat.messages import (
-    from_accumulated,
+    GrowingAnswer,
     from_completion,
     to_completion_response,
     to_neutral,
     to_selections,
 )
 from llamaindex_yandex_compat.tools import to_tool_choice, to_tools, tool_spec
-from yandex_compat import Accumulator, CompletionRequest, UnsupportedError, profile_for
+from yandex_compat import CompletionRequest, UnsupportedError, profile_for
 from yandex_compat.generation import Generation
 from yandex_compat.parameters import request_from_words
 
@@ -162,21 +162,19 @@ class YandexLLM(Generation, YandexConnection, FunctionCallingLLM):
         self, messages: Sequence[ChatMessage], words: Mapping[str, Any]
     ) -> ChatResponseGen:
         request = self._completion_request(messages, words)
-        received = Accumulator()
+        answer = GrowingAnswer()
         with closing(self._client.stream(request)) as deltas:
             for delta in deltas:
-                received.add(delta)
-                yield from_accumulated(received, delta)
+                yield answer.after(delta)
 
     async def _astream_chat(
         self, messages: Sequence[ChatMessage], words: Mapping[str, Any]
     ) -> ChatResponseAsyncGen:
         request = self._completion_request(messages, words)
-        received = Accumulator()
+        answer = GrowingAnswer()
         async with aclosing(self._client.astream(request)) as deltas:
             async for delta in deltas:
-                received.add(delta)
-                yield from_accumulated(received, delta)
+                yield answer.after(delta)
 
     async def _astream_complete(
         self, messages: Sequence[ChatMessage], words: Mapping[str, Any]

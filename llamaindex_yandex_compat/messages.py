@@ -1,5 +1,6 @@
 """Every mapping between LlamaIndex's messages and responses and the core's."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from io import IOBase
@@ -21,7 +22,7 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 from llama_index.core.llms.llm import ToolSelection
-from pydantic import BaseModel
+from pydantic import BaseModel, PrivateAttr
 
 from yandex_compat import (
     Accumulator,
@@ -35,7 +36,7 @@ from yandex_compat import (
     Usage,
 )
 from yandex_compat.completion import CUT_SHORT
-from yandex_compat.jsontext import decode_beginning
+from yandex_compat.jsontext import BeginningDecoder
 from yandex_compat.messages import Part, Role, content_of
 from yandex_compat.tool_calls import call_of
 
@@ -168,21 +169,38 @@ def from_completion(completion: Completion) -> ChatResponse:
     )
 
 
-def from_accumulated(received: Accumulator, delta: Delta) -> ChatResponse:
-    """LlamaIndex's response after one delta: all that was received, and what the delta added.
+class GrowingAnswer:
+    """The answer of one stream, as LlamaIndex is given it: whole so far, after every delta."""
 
-    The last response repeats the whole answer beside what is reported once. Where a content filter
-    replaces the text, `delta` is the text that replaces it.
-    """
-    completion = received.completion()
-    if delta.final:
-        response = from_completion(completion)
-    else:
-        response = ChatResponse(message=_message(completion))
-    response.delta = delta.text if completion.text else delta.refusal
-    if delta.reasoning:
-        response.additional_kwargs["thinking_delta"] = delta.reasoning
-    return response
+    __slots__ = ("_arguments", "_received")
+
+    def __init__(self) -> None:
+        self._received = Accumulator()
+        self._arguments: dict[str, BeginningDecoder] = defaultdict(BeginningDecoder)
+
+    def after(self, delta: Delta) -> ChatResponse:
+        """The response after one delta: all that was received, and what the delta added.
+
+        The last response repeats the whole answer beside what is reported once. Where a content
+        filter replaces the text, `delta` is the text that replaces it.
+        """
+        self._received.add(delta)
+        completion = self._received.completion()
+        if delta.final:
+            response = from_completion(completion)
+        else:
+            response = _GrowingResponse(message=_message(completion))
+            response._arguments = self._arguments
+        response.delta = delta.text if completion.text else delta.refusal
+        if delta.reasoning:
+            response.additional_kwargs["thinking_delta"] = delta.reasoning
+        return response
+
+
+class _GrowingResponse(ChatResponse):
+    """A response of an unfinished stream; agents ask each one what its calls' arguments say."""
+
+    _arguments: dict[str, BeginningDecoder] = PrivateAttr()
 
 
 def to_completion_response(response: ChatResponse) -> CompletionResponse:
@@ -201,13 +219,17 @@ def to_selections(response: ChatResponse) -> list[ToolSelection]:
 
     Arguments that are no JSON object in the end make whatever tool fail: it never runs on them.
     """
-    extras = response.additional_kwargs
-    parse = _arguments if "finish_reason" in extras else _arguments_so_far
-    cut = extras.get("finish_reason") in CUT_SHORT
-    return [
-        ToolSelection(tool_id=call.id, tool_name=call.name, tool_kwargs=parse(call, cut=cut))
-        for call in _calls(response.message)
-    ]
+    calls = _calls(response.message)
+    if "finish_reason" not in response.additional_kwargs:
+        growing = isinstance(response, _GrowingResponse)
+        so_far = response._arguments if growing else defaultdict(BeginningDecoder)
+        return [_selection(call, so_far[call.id].decode(call.arguments)) for call in calls]
+    cut = response.additional_kwargs["finish_reason"] in CUT_SHORT
+    return [_selection(call, _arguments(call, cut=cut)) for call in calls]
+
+
+def _selection(call: ToolCall, arguments: dict[str, Any]) -> ToolSelection:
+    return ToolSelection(tool_id=call.id, tool_name=call.name, tool_kwargs=arguments)
 
 
 def _arguments(call: ToolCall, *, cut: bool) -> dict[str, Any]:
@@ -219,11 +241,6 @@ def _arguments(call: ToolCall, *, cut: bool) -> dict[str, Any]:
     # No function takes a second `self`, not even one of `**kwargs`, so that none runs on this; and
     # of a single word the framework would hand the value over as if it were the argument.
     return {"INVALID_JSON": call.arguments, "self": "the arguments are no JSON object"}
-
-
-def _arguments_so_far(call: ToolCall, *, cut: bool) -> dict[str, Any]:
-    arguments = call.parsed_arguments
-    return decode_beginning(call.arguments) if arguments is None else arguments
 
 
 def _message(completion: Completion) -> ChatMessage:

@@ -122,3 +122,21 @@ def test_nothing_is_held_back_once_closed():
     joiner.feed("a\ud83d")
     assert joiner.close() == "\ufffd"
     assert joiner.close() == ""
+
+
+def test_a_growing_object_is_told_often_and_decoded_seldom(monkeypatch):
+    whole = '{"text": "' + "a" * 20_000 + '"}'
+    decoded: list[int] = []
+
+    def counted(text):
+        decoded.append(len(text))
+        return decode_beginning(text)
+
+    decode_beginning = jsontext.decode_beginning
+    monkeypatch.setattr(jsontext, "decode_beginning", counted)
+    decoder = jsontext.BeginningDecoder()
+    for length in range(1, len(whole) + 1):
+        said = decoder.decode(whole[:length]).get("text", "")
+        assert len(said) >= (length - 10) * 8 / 9 - 10
+    assert sum(decoded) < 10 * len(whole)
+    assert decoder.decode('{"a": 1') == {"a": 1}

@@ -19,9 +19,10 @@ from llama_index.core.program.llm_program import LLMTextCompletionProgram
 from llama_index.core.query_engine import CustomQueryEngine
 from llama_index.core.tools import BaseTool, FunctionTool, QueryEngineTool
 from pydantic import BaseModel
+from pydantic_core import from_json
 
 from llamaindex_yandex_compat import YandexLLM
-from yandex_compat import AuthenticationError, ConfigurationError, UnsupportedError
+from yandex_compat import AuthenticationError, ConfigurationError, UnsupportedError, jsontext
 
 FORMS = ("chat", "achat", "stream_chat", "astream_chat")
 TWO = [
@@ -243,6 +244,46 @@ def test_reading_partial_arguments_takes_no_step_for_each_letter(qwen):
         return len(calls)
 
     assert steps(10_000) == steps(10) > 0
+
+
+async def test_partial_arguments_are_parsed_in_linear_time(qwen, emulator, monkeypatch):
+    """18 kB in 1,500 pieces, asked for what they say after each, as an agent does."""
+
+    async def parsed(pieces: int) -> int:
+        text = "ненаглядный " * pieces
+        emulator.script({"tool_calls": [{"name": "f", "arguments": {"text": text}}]})
+        given: list[int] = []
+
+        def counted(data: bytes | str, **words: Any) -> Any:
+            if isinstance(data, str):  # the arguments; what the wire brings are bytes
+                given.append(len(data))
+            return from_json(data, **words)
+
+        monkeypatch.setattr(jsontext, "from_json", counted)
+        seen = []
+        async for response in await qwen.astream_chat([ChatMessage("Hi")]):
+            seen += qwen.get_tool_calls_from_response(response, error_on_no_tool_call=False)
+        assert len(seen) >= pieces
+        assert seen[-1].tool_kwargs == {"text": text}
+        told = [len(call.tool_kwargs.get("text", "")) for call in seen]
+        assert told == sorted(told)
+        assert all(text.startswith(call.tool_kwargs.get("text", "")) for call in seen)
+        return sum(given)
+
+    small, large = await parsed(150), await parsed(1500)
+    assert large < 12 * small
+    assert large < 12 * 18_000
+
+
+def test_what_arguments_say_does_not_depend_on_the_order_of_asking(qwen, emulator):
+    emulator.script({"tool_calls": [{"name": "f", "arguments": {"text": "я" * 100}}]})
+    responses = list(qwen.stream_chat([ChatMessage("Hi")]))
+    asked = {"error_on_no_tool_call": False}
+    forth = [qwen.get_tool_calls_from_response(each, **asked) for each in responses]
+    back = [qwen.get_tool_calls_from_response(each, **asked) for each in reversed(responses)]
+    for early, late in zip(forth, reversed(back), strict=True):
+        for one, other in zip(early, late, strict=True):
+            assert other.tool_kwargs.get("text", "").startswith(one.tool_kwargs.get("text", ""))
 
 
 CUT = '{"input": "What is the cap'
