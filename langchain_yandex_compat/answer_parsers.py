@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.v1 import BaseModel as BaseModelV1
 from pydantic.v1 import ValidationError as ValidationErrorV1
 
+from yandex_compat.completion import why_cut
 from yandex_compat.jsontext import decode_first
 
 Parser = BaseOutputParser[Any] | BaseGenerationOutputParser[Any]
@@ -77,19 +78,9 @@ def _only_calls(generation: Generation) -> bool:
 
 
 def _refuse_unfinished(message: AIMessage) -> None:
-    reason = message.response_metadata.get("finish_reason")
-    if reason == "length":
-        raise OutputParserException(
-            'The answer was cut by max_tokens (finish_reason "length"), so its JSON may not be '
-            "whole. Raise max_tokens, or ask for less.",
-            llm_output=message.text,
-        )
-    if reason == "content_filter":
-        refusal = message.additional_kwargs.get("refusal") or message.text
-        raise OutputParserException(
-            f'The service refused to answer (finish_reason "content_filter"): {refusal}',
-            llm_output=message.text,
-        )
+    said = message.additional_kwargs.get("refusal") or message.text
+    if cut := why_cut(message.response_metadata.get("finish_reason"), said):
+        raise OutputParserException(cut, llm_output=message.text)
 
 
 class _WholeJson(JsonOutputParser):

@@ -17,7 +17,6 @@ from llama_index.core.base.llms.types import (
 )
 from llama_index.core.constants import DEFAULT_NUM_OUTPUTS
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
-from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools import BaseTool
 from pydantic import Field
@@ -30,13 +29,14 @@ from llamaindex_yandex_compat.messages import (
     to_neutral,
     to_selections,
 )
+from llamaindex_yandex_compat.structured_output import StructuredPrediction
 from llamaindex_yandex_compat.tools import to_tool_choice, to_tools, tool_spec
 from yandex_compat import CompletionRequest, UnsupportedError, profile_for
 from yandex_compat.generation import Generation
 from yandex_compat.parameters import request_from_words
 
 
-class YandexLLM(Generation, YandexConnection, FunctionCallingLLM):
+class YandexLLM(Generation, YandexConnection, StructuredPrediction):
     """A chat model of Yandex Cloud AI Studio.
 
     `model` is a name ("yandexgpt"), a name and branch ("yandexgpt/rc") or a full URI

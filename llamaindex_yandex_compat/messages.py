@@ -36,7 +36,7 @@ from yandex_compat import (
     Usage,
 )
 from yandex_compat.completion import CUT_SHORT
-from yandex_compat.jsontext import BeginningDecoder
+from yandex_compat.jsontext import BeginningDecoder, decode_beginning
 from yandex_compat.messages import Part, Role, content_of
 from yandex_compat.tool_calls import call_of
 
@@ -221,8 +221,9 @@ def to_selections(response: ChatResponse) -> list[ToolSelection]:
     """
     calls = _calls(response.message)
     if "finish_reason" not in response.additional_kwargs:
-        growing = isinstance(response, _GrowingResponse)
-        so_far = response._arguments if growing else defaultdict(BeginningDecoder)
+        if not isinstance(response, _GrowingResponse):
+            return [_selection(call, decode_beginning(call.arguments)) for call in calls]
+        so_far = response._arguments
         return [_selection(call, so_far[call.id].decode(call.arguments)) for call in calls]
     cut = response.additional_kwargs["finish_reason"] in CUT_SHORT
     return [_selection(call, _arguments(call, cut=cut)) for call in calls]

@@ -16,6 +16,18 @@ CUT_SHORT = frozenset({"length", "content_filter"})
 """The finish reasons that end an answer before the model did: its last call may be half a call."""
 
 
+def why_cut(reason: FinishReason | None, said: str) -> str | None:
+    """Why an answer that was to be JSON is none, and what to do; None where nothing cut it (D9)."""
+    if reason == "length":
+        return (
+            'The answer was cut by max_tokens (finish_reason "length"), so its JSON may not be '
+            "whole. Raise max_tokens, or ask for less."
+        )
+    if reason == "content_filter":
+        return f'The service refused to answer (finish_reason "content_filter"): {said}'
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
     """Everything one generation is asked with; what is None or empty is not sent.

@@ -1,9 +1,6 @@
-import asyncio
-
 import pytest
 from llama_index.core import (
     Document,
-    PromptTemplate,
     Settings,
     VectorStoreIndex,
 )
@@ -15,7 +12,6 @@ from llama_index.core.query_engine import RouterQueryEngine
 from llama_index.core.response_synthesizers import ResponseMode
 from llama_index.core.selectors import PydanticSingleSelector
 from llama_index.core.tools import QueryEngineTool
-from pydantic import BaseModel
 
 from llamaindex_yandex_compat import YandexLLM
 from yandex_compat import AuthenticationError, ContextOverflowError
@@ -111,10 +107,6 @@ def test_token_counts_of_a_query(llm, index, emulator, monkeypatch):
     assert (handler.prompt_llm_token_count, handler.completion_llm_token_count) == (70, 3)
 
 
-class City(BaseModel):
-    name: str
-
-
 def buffer():
     # The default memory opens a database of SQLite and never closes it.
     return ChatMemoryBuffer.from_defaults(token_limit=4000)
@@ -162,20 +154,6 @@ def test_a_router_picks_by_function_calling(llm, index, emulator, bodies):
     assert str(response) == "Париж"
     assert response.metadata["selector_result"].ind == 1
     assert bodies()[0]["tool_choice"] == "required"
-
-
-def test_output_classes_of_a_query_engine(llm, index, emulator):
-    emulator.script({"tool_calls": [{"name": "City", "arguments": {"name": "Париж"}}]})
-    engine = index.as_query_engine(llm=llm, output_cls=City)
-    assert engine.query("Столица?").response == City(name="Париж")
-
-
-@pytest.mark.parametrize("form", ["structured_predict", "astructured_predict"])
-def test_structured_prediction_as_the_framework_has_it(llm, emulator, form):
-    emulator.script({"tool_calls": [{"name": "City", "arguments": {"name": "Париж"}}]})
-    found = getattr(llm, form)(City, PromptTemplate("Capital of {of}"), of="France")
-    found = asyncio.run(found) if form.startswith("a") else found
-    assert found == City(name="Париж")
 
 
 def test_an_answer_that_a_filter_replaced_stands_beside_its_beginning_for_a_chat_engine(

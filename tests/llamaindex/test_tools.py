@@ -514,13 +514,6 @@ async def test_an_agent_that_stops_early_still_answers(llm, emulator, bodies):  
     assert "tools" not in bodies()[-1]
 
 
-async def test_an_agent_with_an_output_class(llm, emulator):
-    agent = FunctionAgent(llm=llm, tools=[weather_tool([])], output_cls=Person)
-    emulator.script({"text": "Анна is 30."}, {"tool_calls": [PERSON]})
-    output = await agent.run("Who?")
-    assert output.get_pydantic_model(Person) == Person(name="Анна", age=30)
-
-
 async def test_a_tool_whose_result_is_the_answer(llm, emulator):  # T5
     def now() -> str:
         """Tell the time."""
