@@ -7,23 +7,19 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 
 from llamaindex_yandex_compat.connection import YandexConnection
 from yandex_compat import ConfigurationError
+from yandex_compat.vectorization import Vectorization
 
 _NAMES = ("model", "model_name")
 _ONE_WORD = dict.fromkeys(_NAMES, _NAMES)
 
 
-class YandexEmbedding(YandexConnection, BaseEmbedding):
+class YandexEmbedding(Vectorization, YandexConnection, BaseEmbedding):
     """Embeddings of Yandex Cloud AI Studio: 256 numbers a text, 2,000 tokens of input at most.
 
-    Documents go to `model` and queries to `query_model`, one text a request, in order (WIRE
-    Endpoints). A batch is sent one text after another; async, the framework sends all batches
-    together unless `num_workers` is above 1. Raises what YandexLLM raises.
+    Documents go to `model`, which is also `model_name`, and queries to `query_model`, one text a
+    request (WIRE Endpoints). Of a batch, a few texts are sent at once; async, the framework sends
+    all batches together unless `num_workers` is above 1. Raises what YandexLLM raises.
     """
-
-    model: str = "text-search-doc"
-    """The model of documents: name, name and branch, or full `emb://` URI; also `model_name`."""
-    query_model: str = "text-search-query"
-    """The model of queries."""
 
     @classmethod
     def class_name(cls) -> str:
@@ -89,6 +85,9 @@ class YandexEmbedding(YandexConnection, BaseEmbedding):
     async def _aget_text_embedding(self, text: str) -> list[float]:
         return (await self._client.aembed(text, model=self.model)).vector
 
+    def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
+        return [found.vector for found in self._client.embed_all(texts, model=self.model)]
+
     async def _aget_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        # The framework starts its batches together; each of them stays one request at a time.
-        return [await self._aget_text_embedding(text) for text in texts]
+        found = await self._client.aembed_all(texts, model=self.model)
+        return [embedding.vector for embedding in found]

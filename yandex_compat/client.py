@@ -1,9 +1,11 @@
 """YandexClient: sends requests and awaits answers; every decision is made elsewhere, purely."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Self, TypeVar
 from uuid import uuid4
 
@@ -11,10 +13,12 @@ import httpx
 from tenacity import AsyncRetrying, RetryCallState, Retrying
 
 from yandex_compat import __version__, catalogue, jsontext
+from yandex_compat.auth import secrets_of
 from yandex_compat.bodies import OpenBody, hung_up_after
 from yandex_compat.completion import Completion, CompletionRequest, Delta, Embedding
 from yandex_compat.errors import ConfigurationError, YandexError
 from yandex_compat.failures import Failures
+from yandex_compat.limits import PACES, Pace
 from yandex_compat.pools import POOLS
 from yandex_compat.reading import StreamReading, whole_completion
 from yandex_compat.retries import RetryPolicy
@@ -25,6 +29,9 @@ from yandex_compat.wires import chat, embeddings
 # can be used again.
 _PATIENCE = 0.5
 
+# One text takes a few tenths of a second: so many at once keep up with the quota of 10 a second.
+_EMBEDDINGS_AT_ONCE = 4
+
 
 @dataclass(frozen=True, slots=True)
 class _Outgoing:
@@ -34,6 +41,7 @@ class _Outgoing:
     headers: Mapping[str, str]
     body: bytes
     stream: bool = False
+    pace: Pace | None = None
 
 
 class YandexClient:
@@ -54,6 +62,7 @@ class YandexClient:
         base_url: str | None = None,
         timeout: float | None = None,
         max_retries: int | None = None,
+        requests_per_second: float | None = None,
         data_logging: bool = True,
         default_headers: Mapping[str, str] | None = None,
         http_client: httpx.Client | None = None,
@@ -68,6 +77,7 @@ class YandexClient:
             base_url=base_url,
             timeout=timeout,
             max_retries=max_retries,
+            requests_per_second=requests_per_second,
             data_logging=data_logging,
             default_headers=default_headers,
         )
@@ -188,6 +198,36 @@ class YandexClient:
         """Ask for one text's vector."""
         return self._embedding(await self._asend(self._outgoing_embedding(text, model)))
 
+    def embed_all(self, texts: Sequence[str], *, model: str) -> list[Embedding]:
+        """Ask for the vectors of texts, in their order, a few at a time.
+
+        What fails first is raised, and nothing more is sent.
+        """
+        if len(texts) < 2:
+            return [self.embed(text, model=model) for text in texts]
+        with ThreadPoolExecutor(min(_EMBEDDINGS_AT_ONCE, len(texts))) as threads:
+            return list(threads.map(partial(self.embed, model=model), texts))
+
+    async def aembed_all(self, texts: Sequence[str], *, model: str) -> list[Embedding]:
+        """Ask for the vectors of texts, in their order, as `embed_all` does."""
+        found: dict[int, Embedding] = {}
+        waiting = iter(enumerate(texts))
+
+        async def work() -> None:
+            for place, text in waiting:
+                found[place] = await self.aembed(text, model=model)
+
+        workers = [
+            asyncio.ensure_future(work()) for _ in range(min(_EMBEDDINGS_AT_ONCE, len(texts)))
+        ]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+        return [found[place] for place in range(len(texts))]
+
     def check_embedding_model(self, model: str) -> None:
         """Raise ConfigurationError where no embedding URI can be made of a model's name."""
         catalogue.model_uri(model, self._settings.folder_id, "emb")
@@ -199,7 +239,17 @@ class YandexClient:
 
     def _outgoing_embedding(self, text: str, model: str) -> _Outgoing:
         uri = catalogue.model_uri(model, self._settings.folder_id, "emb")
-        return self._outgoing(embeddings.PATH, uri, embeddings.encode(text, uri))
+        outgoing = self._outgoing(embeddings.PATH, uri, embeddings.encode(text, uri))
+        return replace(outgoing, pace=self._pace(uri))
+
+    def _pace(self, uri: str) -> Pace | None:
+        """The pace of the quota that an embedding counts against."""
+        settings = self._settings
+        if not settings.requests_per_second:
+            return None
+        credential = secrets_of(settings.auth) or id(settings.auth)
+        quota = (credential, catalogue.folder_of(uri), settings.base_url)
+        return PACES.of(quota, settings.requests_per_second)
 
     def _outgoing(
         self, path: str, uri: str, body: Mapping[str, Any], *, stream: bool = False
@@ -276,6 +326,8 @@ class YandexClient:
             raise error.with_traceback(None) from None
 
     def _attempt(self, outgoing: _Outgoing) -> httpx.Response:
+        if outgoing.pace:
+            outgoing.pace.wait()
         client = _open(self._http_client or POOLS.client(self))
         request = self._request(client, outgoing)
         failure: YandexError | None = None
@@ -298,6 +350,8 @@ class YandexClient:
         return response
 
     async def _aattempt(self, outgoing: _Outgoing) -> httpx.Response:
+        if outgoing.pace:
+            await outgoing.pace.await_turn()
         client = _open(self._http_async_client or await POOLS.aclient(self))
         request = self._request(client, outgoing)
         failure: YandexError | None = None

@@ -6,6 +6,8 @@ A pydantic model, since both frameworks' own classes are; the core itself does w
 import os
 from collections.abc import Mapping
 from copy import copy, deepcopy
+from functools import cache
+from inspect import signature
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
@@ -96,7 +98,7 @@ class Connection(BaseModel):
     @property
     def _client(self) -> YandexClient:
         """The client for the words as they stand: fields may be assigned after construction."""
-        words = {word: getattr(self, word) for word in _WORDS}
+        words = {word: getattr(self, word) for word in _words_of_client(type(self))}
         if self._made is None or self._made[0] != words:
             known = {word: _shown(value) for word, value in words.items()}
             if self._made and not (_credentials(words) or _credentials(self._made[0])):
@@ -139,7 +141,9 @@ class Connection(BaseModel):
         return super().__deepcopy__(memo)
 
 
-_WORDS = tuple(Connection.model_fields)
+@cache
+def _words_of_client(model: type[Connection]) -> tuple[str, ...]:
+    return tuple(word for word in signature(YandexClient).parameters if word in model.model_fields)
 
 
 def _check_secret(word: str, value: object) -> None:

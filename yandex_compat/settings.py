@@ -17,6 +17,8 @@ DEFAULT_TIMEOUT = 120.0
 LONGEST_TIMEOUT = 86_400.0
 CONNECT_TIMEOUT = 10.0
 DEFAULT_MAX_RETRIES = 2
+DEFAULT_REQUESTS_PER_SECOND = 10.0  # WIRE Quotas
+FASTEST = 10_000.0
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OWN_HEADERS = {"authorization", "content-length", "host", "transfer-encoding"}
 _BASE_URLS = {"chat": "https://ai.api.cloud.yandex.net/v1"}
@@ -26,7 +28,8 @@ _BASE_URLS = {"chat": "https://ai.api.cloud.yandex.net/v1"}
 class Settings:
     """How to reach the service; `folder_id` is None where the model's URI names the folder.
 
-    `timeout` counts seconds between bytes; connecting takes 10 at most.
+    `timeout` counts seconds between bytes; connecting takes 10 at most. `requests_per_second`
+    counts those for embeddings; 0 lets all of them pass.
     """
 
     base_url: str
@@ -34,6 +37,7 @@ class Settings:
     folder_id: str | None = None
     timeout: float = DEFAULT_TIMEOUT
     max_retries: int = DEFAULT_MAX_RETRIES
+    requests_per_second: float = DEFAULT_REQUESTS_PER_SECOND
     data_logging: bool = True
     default_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -48,6 +52,7 @@ def resolve_settings(
     base_url: str | None = None,
     timeout: float | None = None,
     max_retries: int | None = None,
+    requests_per_second: float | None = None,
     data_logging: bool = True,
     default_headers: Mapping[str, str] | None = None,
 ) -> Settings:
@@ -66,6 +71,12 @@ def resolve_settings(
         )
     if not isinstance(max_retries, int) or isinstance(max_retries, bool) or max_retries < 0:
         raise ConfigurationError("max_retries must be a whole number, 0 or more.")
+    pace = DEFAULT_REQUESTS_PER_SECOND if requests_per_second is None else requests_per_second
+    if not _is_number(pace) or not (pace == 0 or 1 / FASTEST <= pace <= FASTEST):
+        raise ConfigurationError(
+            f"requests_per_second must be a number from {1 / FASTEST:g} to {FASTEST:.0f}, or 0 for "
+            f"no limit."
+        )
     if not isinstance(data_logging, bool):
         raise ConfigurationError("data_logging must be True or False.")
     return Settings(
@@ -74,6 +85,7 @@ def resolve_settings(
         folder_id=_checked_folder(folder_id or os.environ.get("YC_FOLDER_ID") or None),
         timeout=timeout,
         max_retries=max_retries,
+        requests_per_second=pace,
         data_logging=data_logging,
         default_headers=_checked_headers(default_headers or {}),
     )

@@ -43,7 +43,7 @@ def qwen(words: dict[str, str]) -> YandexLLM:
 
 @pytest.fixture
 def embedding(words: dict[str, str]) -> YandexEmbedding:
-    return YandexEmbedding(**words)
+    return YandexEmbedding(**words, requests_per_second=0)
 
 
 class Events(BaseEventHandler):

@@ -1,0 +1,319 @@
+"""The pace of embeddings: what passes in any second, and who shares it (WIRE Quotas)."""
+
+import asyncio
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+from pyrate_limiter import InMemoryBucket, RateItem
+
+from langchain_yandex_compat import YandexEmbeddings
+from llamaindex_yandex_compat import YandexEmbedding
+from yandex_compat import AuthenticationError, ConfigurationError, YandexClient, limits
+from yandex_compat.limits import PACES, Pace, Paces
+
+
+def busiest(times: list[float], seconds: float = 1.0) -> int:
+    """The most that fell into any stretch of time."""
+    times = sorted(times)
+    return max(sum(start <= at < start + seconds for at in times) for start in times)
+
+
+@pytest.fixture
+def admitted(monkeypatch) -> list[float]:
+    """When each request was let pass."""
+    times: list[float] = []
+    put = InMemoryBucket.put
+
+    def noted(bucket: InMemoryBucket, item: RateItem) -> bool:
+        passes = put(bucket, item)
+        if passes:
+            times.append(item.timestamp / 1000)
+        return passes
+
+    monkeypatch.setattr(InMemoryBucket, "put", noted)
+    return times
+
+
+class Clock:
+    """A time of its own, which sleeping moves on."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.waits: list[float] = []
+
+    def monotonic_ns(self) -> int:
+        return int(self.now * 1e9)
+
+    def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(limits, "time", clock)
+    return clock
+
+
+@pytest.mark.parametrize("per_second", [1, 10, 50, 2.5, 0.5])
+def test_no_more_than_the_limit_passes_in_any_second(clock, per_second):
+    pace, passed = Pace(per_second), []
+    for _ in range(200):
+        pace.wait()
+        passed.append(clock.now)
+    stretch = max(1, 1 / per_second)
+    assert busiest(passed, stretch) <= max(1, per_second * stretch) + (per_second % 1 > 0)
+    # No slower than the limit, but for the margin.
+    assert passed[-1] - passed[0] < 1.1 * 200 / per_second
+
+
+def test_what_has_passed_is_forgotten(clock):
+    pace = Pace(100)
+    for _ in range(5_000):
+        pace.wait()
+    assert pace._bucket.count() <= 100
+
+
+def test_an_idle_pace_lets_pass_at_once(clock):
+    pace = Pace(10)
+    for _ in range(10):
+        pace.wait()
+    clock.now += 2
+    pace.wait()
+    assert clock.waits == []
+
+
+def test_threads_and_event_loops_share_one_pace(admitted):
+    pace = Pace(20)
+
+    async def several() -> None:
+        await asyncio.gather(*(pace.await_turn() for _ in range(15)))
+
+    with ThreadPoolExecutor(20) as threads:
+        asked = [threads.submit(pace.wait) for _ in range(15)]
+        asked += [threads.submit(asyncio.run, several()) for _ in range(2)]
+        for one in asked:
+            one.result()
+    assert len(admitted) == 45
+    assert busiest(admitted) <= 20
+
+
+def test_waiting_leaves_the_event_loop_free():
+    async def scenario() -> list[str]:
+        pace, order = Pace(1), []
+        await pace.await_turn()
+
+        async def waiting() -> None:
+            await pace.await_turn()
+            order.append("turn")
+
+        task = asyncio.create_task(waiting())
+        for _ in range(5):
+            await asyncio.sleep(0)
+            order.append("free")
+        await task
+        return order
+
+    assert asyncio.run(scenario()) == ["free"] * 5 + ["turn"]
+
+
+def test_a_cancelled_waiter_takes_no_turn():
+    async def scenario() -> int:
+        pace = Pace(1)
+        await pace.await_turn()
+        task = asyncio.create_task(pace.await_turn())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return pace._bucket.count()
+
+    assert asyncio.run(scenario()) == 1
+
+
+def test_a_quota_has_one_pace_and_others_have_their_own():
+    paces = Paces()
+    assert paces.of("a", 10) is paces.of("a", 10)
+    assert paces.of("a", 10) is not paces.of("b", 10)
+    assert paces.of("a", 10) is not paces.of("a", 5)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_waits_for_no_lock_of_its_parent():
+    pace = PACES.of("of the parent", 5)
+    held = threading.Event()
+    done = threading.Event()
+
+    def hold() -> None:
+        with PACES._lock, pace._lock:
+            held.set()
+            done.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(30)
+
+    def child() -> None:
+        PACES.of("of the parent", 5).wait()
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join(30)
+    done.set()
+    thread.join()
+    assert process.exitcode == 0
+
+
+# Clients and the classes of both frameworks.
+
+
+@pytest.fixture
+def words() -> Iterator[dict[str, object]]:
+    """The words that lead to a service which answers at once, under a quota nobody used yet."""
+    body = {"data": [{"index": 0, "embedding": [1.0]}]}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=body)
+
+    PACES.forget()
+    with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+        async_client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+        yield {
+            "api_key": "k", "folder_id": "f",
+            "http_client": client, "http_async_client": async_client,
+        }  # fmt: skip
+        asyncio.run(async_client.aclose())
+    PACES.forget()
+
+
+def test_ten_a_second_is_kept_by_all_who_share_key_and_folder(words, admitted):
+    """Both frameworks, blocking and async, in threads and event loops, by default."""
+    texts = [str(number) for number in range(8)]
+    langchain, llamaindex = YandexEmbeddings(**words), YandexEmbedding(**words)
+    with ThreadPoolExecutor(4) as threads:
+        asked = [
+            threads.submit(langchain.embed_documents, texts),
+            threads.submit(llamaindex.get_text_embedding_batch, texts),
+            threads.submit(lambda: asyncio.run(langchain.aembed_documents(texts))),
+            threads.submit(lambda: asyncio.run(llamaindex.aget_text_embedding_batch(texts))),
+        ]
+        for one in asked:
+            assert len(one.result()) == 8
+    assert len(admitted) == 32
+    assert busiest(admitted) <= 10
+
+
+@pytest.mark.parametrize(
+    "other", [{"api_key": "other-key"}, {"folder_id": "g"}, {"base_url": "http://127.0.0.1:9/v1"}]
+)
+def test_who_shares_no_quota_waits_for_nobody(words, clock, other):
+    YandexEmbeddings(**words).embed_documents(["a"] * 10)
+    YandexEmbeddings(**words | other).embed_documents(["a"] * 10)
+    assert clock.waits == []
+    YandexEmbeddings(**words).embed_query("a")
+    assert len(clock.waits) == 1
+
+
+def test_a_pace_of_one_s_own_and_none(words, clock):
+    YandexEmbedding(**words, requests_per_second=2).get_text_embedding_batch(["a"] * 2)
+    assert clock.waits == []
+    YandexEmbedding(**words, requests_per_second=2).get_query_embedding("a")
+    assert len(clock.waits) == 1
+    clock.waits.clear()
+    YandexEmbedding(**words, requests_per_second=0).get_text_embedding_batch(["a"] * 50)
+    assert clock.waits == []
+
+
+def test_second_tries_are_paced_too(emulator, clock, monkeypatch):
+    PACES.forget()
+    monkeypatch.setattr("tenacity.nap.time", clock)
+    client = YandexClient(
+        api_key="test-key", folder_id="test-folder", base_url=emulator.chat_url,
+        requests_per_second=1, max_retries=2,
+    )  # fmt: skip
+    emulator.script(*[{"status": 429, "path": "/v1/embeddings"}] * 2)
+    client.embed("a", model="text-search-doc")
+    assert len(emulator.requests) == 3
+    assert clock.now - 1_000 >= 2
+
+
+@pytest.mark.parametrize("wrong", [-1, "ten", True, float("inf"), float("nan"), 1e-9])
+def test_a_pace_that_is_none_is_refused(wrong):
+    with pytest.raises(ConfigurationError, match="requests_per_second"):
+        YandexClient(api_key="k", folder_id="f", requests_per_second=wrong)
+
+
+@pytest.mark.parametrize("kind", [YandexEmbeddings, YandexEmbedding])
+def test_the_classes_refuse_it_too(kind):
+    with pytest.raises(ConfigurationError, match="requests_per_second"):
+        kind(api_key="k", folder_id="f", requests_per_second=-1)
+
+
+# Many texts.
+
+PATH = "/v1/embeddings"
+
+
+@pytest.fixture
+def client(emulator) -> Iterator[YandexClient]:
+    with YandexClient(
+        api_key="test-key",
+        folder_id="test-folder",
+        base_url=emulator.chat_url,
+        requests_per_second=0,
+        max_retries=0,
+    ) as client:
+        yield client  # fmt: skip
+
+
+def embedded(client: YandexClient, texts: list[str], asynchronous: bool) -> list[list[float]]:
+    if asynchronous:
+        found = asyncio.run(client.aembed_all(texts, model="text-search-doc"))
+    else:
+        found = client.embed_all(texts, model="text-search-doc")
+    return [embedding.vector for embedding in found]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("count", [0, 1, 3, 25])
+def test_vectors_stand_in_the_order_of_their_texts(client, emulator, asynchronous, count):
+    texts = [f"text {number % 7}" for number in range(count)]
+    found = embedded(client, texts, asynchronous)
+    emulator.settle()
+    assert sorted(record["body"]["input"] for record in emulator.requests) == sorted(
+        [text] for text in texts
+    )
+    assert found == [client.embed(text, model="text-search-doc").vector for text in texts]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_after_a_failure_nothing_more_is_sent(client, emulator, asynchronous):
+    emulator.script(*[{"status": 401, "path": PATH, "body": {}}] * 30)
+    with pytest.raises(AuthenticationError):
+        embedded(client, [str(number) for number in range(30)], asynchronous)
+    emulator.settle()
+    assert len(emulator.requests) <= 8
+
+
+def test_a_cancelled_batch_sends_nothing_more(client, emulator):
+    emulator.script({"status": 200, "path": PATH, "body": {}, "gate": True})
+
+    async def scenario() -> None:
+        texts = [str(number) for number in range(30)]
+        task = asyncio.create_task(client.aembed_all(texts, model="text-search-doc"))
+        await asyncio.to_thread(emulator.wait_for_request)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(scenario())
+    emulator.release()
+    emulator.settle()
+    assert len(emulator.requests) < 30
