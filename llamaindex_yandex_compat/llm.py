@@ -82,7 +82,7 @@ class YandexLLM(Generation, YandexConnection, StructuredPrediction):
     ) -> CompletionRequest:
         """The one builder of requests, for all eight methods."""
         words = self._words(self.additional_kwargs, given)
-        words["tools"] = to_tools(words.get("tools") or ())
+        words["tools"] = to_tools(words.get("tools") or (), strict=self.strict)
         words["tool_choice"] = to_tool_choice(words.get("tool_choice"))
         request = request_from_words(words.pop("model"), to_neutral(messages), words)
         if request.n is not None:

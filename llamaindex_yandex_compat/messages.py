@@ -100,6 +100,11 @@ def _parts(block: object, role: Role) -> Iterator[Part]:
 
 
 def _image_url(block: ImageBlock) -> str:
+    if block.detail in {"low", "high"}:
+        raise UnsupportedError(
+            "A content block of type 'image' asks for a detail, which the service does not know: "
+            "leave it out."
+        )
     if isinstance(block.image, IOBase):
         # The framework encodes bytes only.
         block.image.seek(0)

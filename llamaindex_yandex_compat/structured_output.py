@@ -22,6 +22,7 @@ from llama_index.core.types import BasePydanticProgram, Model, PydanticProgramMo
 from pydantic import BaseModel
 
 from llamaindex_yandex_compat.program import StructuredProgram, Words
+from llamaindex_yandex_compat.tools import closed
 from yandex_compat import ConfigurationError, UnsupportedError
 
 dispatcher = get_dispatcher(__name__)
@@ -32,6 +33,9 @@ class StructuredPrediction(FunctionCallingLLM):
 
     Raises MalformedAnswer where an answer is no object of the class, or was cut.
     """
+
+    strict: bool | None = None
+    """Whether the model is held to the schemas of tools and objects by the letter."""
 
     @dispatcher.span
     def structured_predict(
@@ -97,12 +101,14 @@ def _report_start(
 
 
 def _program(
-    llm: FunctionCallingLLM, output_cls: type[Model], prompt: BasePromptTemplate
+    llm: StructuredPrediction, output_cls: type[Model], prompt: BasePromptTemplate
 ) -> BasePydanticProgram[Model]:
     """The program that a model's `pydantic_program_mode` asks for."""
     match llm.pydantic_program_mode:
         case PydanticProgramMode.DEFAULT:
-            return StructuredProgram(llm, output_cls, prompt, _AsJson(output_cls))
+            return StructuredProgram(
+                llm, output_cls, prompt, _AsJson(output_cls, strict=llm.strict)
+            )
         case PydanticProgramMode.FUNCTION:
             return StructuredProgram(llm, output_cls, prompt, _AsCall(llm, output_cls))
         case PydanticProgramMode.LLM:
@@ -114,8 +120,11 @@ def _program(
 class _AsJson:
     """By JSON of the schema."""
 
-    def __init__(self, output_cls: type[BaseModel]) -> None:
-        described: Words = {"name": output_cls.__name__, "schema": output_cls.model_json_schema()}
+    def __init__(self, output_cls: type[BaseModel], *, strict: bool | None) -> None:
+        schema = output_cls.model_json_schema()
+        described: Words = {"name": output_cls.__name__, "schema": schema}
+        if strict is not None:
+            described |= {"schema": closed(schema) if strict else schema, "strict": strict}
         self._form = {"type": "json_schema", "json_schema": described}
 
     def words(self, messages: list[ChatMessage], given: Words) -> Words:

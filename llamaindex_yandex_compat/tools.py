@@ -20,14 +20,24 @@ def tool_spec(tool: BaseTool) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def to_tools(tools: Iterable[Any]) -> tuple[Tool, ...]:
-    """Tools from the framework's, or from the OpenAI form."""
+def closed(schema: Any) -> Any:  # noqa: ANN401 -- a part of a schema is any value
+    """A schema whose objects take no other properties, as `strict` asks of all of them."""
+    if isinstance(schema, list):
+        return [closed(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    parts = {word: closed(part) for word, part in schema.items()}
+    return {"additionalProperties": False, **parts} if schema.get("type") == "object" else parts
+
+
+def to_tools(tools: Iterable[Any], *, strict: bool | None = None) -> tuple[Tool, ...]:
+    """Tools from the framework's, or from the OpenAI form, which may have a `strict` of its own."""
     if not isinstance(tools, list | tuple):
         raise ConfigurationError(f"tools must be a list, not {type(tools).__name__}.")
-    return tuple(map(_tool, tools))
+    return tuple(_tool(tool, strict) for tool in tools)
 
 
-def _tool(tool: Any) -> Tool:  # noqa: ANN401 -- a tool of the framework, or a dict
+def _tool(tool: Any, strict: bool | None) -> Tool:  # noqa: ANN401 -- a tool of the framework, or a dict
     spec = tool_spec(tool) if isinstance(tool, BaseTool) else tool
     function = spec.get("function") if isinstance(spec, dict) else None
     if not isinstance(function, dict) or not function.get("name"):
@@ -36,7 +46,12 @@ def _tool(tool: Any) -> Tool:  # noqa: ANN401 -- a tool of the framework, or a d
             f"tool of LlamaIndex, or the OpenAI form of a function."
         )
     known: dict[str, Any] = {"description": function.get("description") or ""}
-    known |= {word: function[word] for word in ("parameters", "strict") if function.get(word)}
+    if function.get("parameters"):
+        known["parameters"] = function["parameters"]
+    if (own := function.get("strict")) is not None or strict is not None:
+        known["strict"] = strict if own is None else own
+    if known.get("strict"):
+        known["parameters"] = closed(known.get("parameters") or {"type": "object"})
     return Tool(function["name"], **known)
 
 

@@ -102,6 +102,7 @@ def test_a_remote_image_is_not_downloaded():
     ("block", "named"),
     [
         (ImageBlock(image=b"no image"), "image_mimetype"),
+        (ImageBlock(image=PNG, detail="high"), "detail"),
         (ImageBlock(image_mimetype="image/png"), "image"),
         (AudioBlock(audio=b"RIFF", format="wav"), "audio"),
         (VideoBlock(video=b"..", video_mimetype="video/mp4"), "video"),

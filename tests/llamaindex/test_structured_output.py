@@ -299,6 +299,31 @@ async def test_events_of_one_prediction(model, way, form, emulator, events):
     assert end.output == City(**PARIS)
 
 
+class Trip(BaseModel):
+    stops: list[City]
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_strict_goes_out_and_closes_every_object(words, strict, emulator, bodies):
+    llm = YandexLLM(**words, strict=strict)
+    emulator.script(answer("default", {"stops": []}), answer("function", {"stops": []}, "Trip"))
+    llm.structured_predict(Trip, PROMPT, of="France")
+    llm.pydantic_program_mode = "function"
+    llm.structured_predict(Trip, PROMPT, of="France")
+    described = bodies()[0]["response_format"]["json_schema"]
+    function = bodies()[1]["tools"][0]["function"]
+    assert described["strict"] is function["strict"] is strict
+    for schema in (described["schema"], function["parameters"]):
+        for each in (schema, *schema["$defs"].values()):
+            assert ("additionalProperties" in each) is strict
+
+
+def test_without_strict_nothing_is_said_of_it(llm, emulator, bodies):
+    emulator.script(answer("default", PARIS))
+    llm.structured_predict(City, PROMPT, of="France")
+    assert "strict" not in bodies()[0]["response_format"]["json_schema"]
+
+
 def test_a_schema_of_one_s_own_beside_the_prediction_is_refused(llm, emulator):
     words = {"response_format": {"type": "json_object"}}
     with pytest.raises(ConfigurationError, match="response_format"):
