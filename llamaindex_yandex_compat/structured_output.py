@@ -106,9 +106,7 @@ def _program(
     """The program that a model's `pydantic_program_mode` asks for."""
     match llm.pydantic_program_mode:
         case PydanticProgramMode.DEFAULT:
-            return StructuredProgram(
-                llm, output_cls, prompt, _AsJson(output_cls, strict=llm.strict)
-            )
+            return StructuredProgram(llm, output_cls, prompt, _AsJson(llm, output_cls))
         case PydanticProgramMode.FUNCTION:
             return StructuredProgram(llm, output_cls, prompt, _AsCall(llm, output_cls))
         case PydanticProgramMode.LLM:
@@ -120,11 +118,11 @@ def _program(
 class _AsJson:
     """By JSON of the schema."""
 
-    def __init__(self, output_cls: type[BaseModel], *, strict: bool | None) -> None:
+    def __init__(self, llm: StructuredPrediction, output_cls: type[BaseModel]) -> None:
         schema = output_cls.model_json_schema()
         described: Words = {"name": output_cls.__name__, "schema": schema}
-        if strict is not None:
-            described |= {"schema": closed(schema) if strict else schema, "strict": strict}
+        if llm.strict is not None:
+            described |= {"schema": closed(schema) if llm.strict else schema, "strict": llm.strict}
         self._form = {"type": "json_schema", "json_schema": described}
 
     def words(self, messages: list[ChatMessage], given: Words) -> Words:
