@@ -5,6 +5,7 @@ question must give the same text, tool calls and usage, and send the same body.
 """
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import reduce
@@ -21,10 +22,12 @@ from llama_index.core.base.llms.types import (
     ThinkingBlock,
     ToolCallBlock,
 )
+from llama_index.core.prompts import PromptTemplate
 from llama_index.core.tools import FunctionTool
+from pydantic import BaseModel
 
-from langchain_yandex_compat import ChatYandex
-from llamaindex_yandex_compat import YandexLLM
+from langchain_yandex_compat import ChatYandex, YandexEmbeddings
+from llamaindex_yandex_compat import YandexEmbedding, YandexLLM
 from yandex_compat import (
     AuthenticationError,
     ConfigurationError,
@@ -371,6 +374,85 @@ def test_a_tool_s_name_of_other_signs_goes_out_and_comes_back(emulator, ask: Ask
     assert sent["function"]["name"] == "pogoda"
     assert sent["id"] == second["messages"][2]["tool_call_id"]
     assert (sent["id"] == "pogoda") is (model == YANDEX)  # D4
+
+
+class City(BaseModel):
+    """A city."""
+
+    name: str
+    people: int
+
+
+def langchain_object(url: str, model: str, method: str, form: str) -> Any:
+    bound = _langchain_model(url, {"model": model}).with_structured_output(City, method=method)
+    match form:
+        case "whole":
+            return bound.invoke("Invent a city")
+        case "async":
+            return asyncio.run(bound.ainvoke("Invent a city"))
+    return list(bound.stream("Invent a city"))[-1]
+
+
+def llamaindex_object(url: str, model: str, method: str, form: str) -> Any:
+    llm, _ = _llamaindex_model(url, {"model": model})
+    llm.pydantic_program_mode = "function" if method == "function_calling" else "default"
+    prompt = PromptTemplate("Invent a city")
+    match form:
+        case "whole":
+            return llm.structured_predict(City, prompt)
+        case "async":
+            return asyncio.run(llm.astructured_predict(City, prompt))
+    return list(llm.stream_structured_predict(City, prompt))[-1]
+
+
+every_object = pytest.mark.parametrize("ask", [langchain_object, llamaindex_object])
+every_method = pytest.mark.parametrize("method", ["json_schema", "function_calling"])
+every_form = pytest.mark.parametrize("form", ["whole", "async", "streamed"])
+
+
+@every_object
+@every_method
+@every_form
+@both_families
+def test_an_object_of_a_class(emulator, ask: Any, method, form, model):  # D9
+    if method == "json_schema":
+        emulator.script({"text": '```json\n{"name": "Тверь", "people": 416000}\n```'})
+    else:
+        arguments = {"name": "Тверь", "people": 416000}
+        emulator.script({"tool_calls": [{"name": "City", "arguments": arguments}]})
+    assert ask(emulator.chat_url, model, method, form) == City(name="Тверь", people=416000)
+    [body] = [record["body"] for record in emulator.requests]
+    if method == "json_schema":
+        described = body["response_format"]["json_schema"]
+        name, schema = described["name"], described["schema"]
+    else:
+        function = body["tools"][0]["function"]
+        name, schema = function["name"], function["parameters"]
+        assert body["tool_choice"] in ("required", {"type": "function", "function": {"name": name}})
+    assert name == "City"
+    assert schema["required"] == ["name", "people"]
+
+
+@every_object
+@every_form
+@both_families
+def test_an_object_that_was_cut_says_so(emulator, ask: Any, form, model):  # D9
+    emulator.script({"text": '{"name": "Тве', "finish_reason": "length"})
+    with pytest.raises(Exception, match="max_tokens"):
+        ask(emulator.chat_url, model, "json_schema", form)
+
+
+def test_both_frameworks_embed_alike(emulator):
+    words = {"base_url": emulator.chat_url, "api_key": "test-key", "folder_id": "test-folder"}
+    one, other = YandexEmbeddings(**words), YandexEmbedding(**words)
+    texts = ["one", "two", "three"]
+    vectors = one.embed_documents(texts)
+    assert vectors == other.get_text_embedding_batch(texts)
+    assert vectors == asyncio.run(one.aembed_documents(texts))
+    assert vectors == asyncio.run(other.aget_text_embedding_batch(texts))
+    assert one.embed_query("one") == other.get_query_embedding("one") != vectors[0]
+    sent = {json.dumps(record["body"]) for record in emulator.requests}
+    assert len(sent) == len(texts) + 1
 
 
 @every_way

@@ -14,6 +14,7 @@ from llama_index.core.base.llms.base import BaseLLM
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms import ChatMessage
 from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.rate_limiter import TokenBucketRateLimiter
 from llama_index_instrumentation.dispatcher import DISPATCHER_SPAN_DECORATED_ATTR
 from pydantic import SecretStr, ValidationError
@@ -387,6 +388,18 @@ def test_metadata_of_known_and_unknown_models(words):
 )
 def test_num_output_leaves_room_for_the_prompt(words, model, max_tokens, room):
     assert YandexLLM(**words, model=model, max_tokens=max_tokens).metadata.num_output == room
+
+
+def test_the_tokenizer_counts_for_the_framework(words, monkeypatch):
+    llm = YandexLLM(**words)
+    monkeypatch.setattr(Settings, "_tokenizer", None)
+    monkeypatch.setattr("llama_index.core.global_tokenizer", None)
+    Settings.tokenizer = llm.tokenizer
+    russian = "Съешь ещё этих мягких французских булок. " * 40
+    parts = SentenceSplitter(chunk_size=200, chunk_overlap=0).split_text(russian)
+    assert len(parts) > 2
+    assert all(0 < len(llm.tokenizer(part)) <= 200 for part in parts)
+    assert llm.tokenizer("") == []
 
 
 def test_core_words_pass_through(words):

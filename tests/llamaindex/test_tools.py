@@ -461,6 +461,28 @@ def _rounds(messages):
     return [(arguments.split('"')[3], content) for arguments, content in found]
 
 
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize("name", ["поиск документов", "search[int]", "a" * 70])
+async def test_an_agent_finds_a_tool_by_the_name_it_was_given(
+    llm, emulator, bodies, name, streaming
+):  # WIRE A15
+    ran: list[str] = []
+    tool = FunctionTool.from_defaults(lambda query: ran.append(query), name=name, description="d")
+    agent = FunctionAgent(llm=llm, tools=[tool], initial_tool_choice=name, streaming=streaming)
+    sent = {"поиск документов": "poisk_dokumentov", "search[int]": "search_int"}
+    wire = sent.get(name, "a" * 64)
+    emulator.script(
+        {"tool_calls": [{"name": wire, "arguments": {"query": "Тверь"}}]}, {"text": "Found."}
+    )
+    assert str(await agent.run("Search")) == "Found."
+    assert ran == ["Тверь"]
+    first, second = bodies()
+    assert first["tools"][0]["function"]["name"] == wire
+    assert first["tool_choice"] == {"type": "function", "function": {"name": wire}}
+    [call] = [call for said in second["messages"] for call in said.get("tool_calls", ())]
+    assert call["function"]["name"] == wire
+
+
 async def test_an_agents_first_tool_choice_is_a_name(llm, emulator, bodies):
     tools = [weather_tool([])]
     agent = FunctionAgent(llm=llm, tools=tools, initial_tool_choice="weather")
