@@ -1,19 +1,14 @@
-import asyncio
 import json
 import sys
 from typing import Any
 
 import pytest
 from llama_index.core.agent.workflow import (
-    AgentStream,
-    AgentWorkflow,
     FunctionAgent,
-    ReActAgent,
     ToolCallResult,
 )
 from llama_index.core.base.llms.types import ChatResponse, TextBlock, ToolCallBlock
 from llama_index.core.llms import ChatMessage
-from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.program.function_program import FunctionCallingProgram
 from llama_index.core.program.llm_program import LLMTextCompletionProgram
 from llama_index.core.query_engine import CustomQueryEngine
@@ -22,7 +17,7 @@ from pydantic import BaseModel
 from pydantic_core import from_json
 
 from llamaindex_yandex_compat import YandexLLM
-from yandex_compat import AuthenticationError, ConfigurationError, UnsupportedError, jsontext
+from yandex_compat import ConfigurationError, UnsupportedError, jsontext
 
 FORMS = ("chat", "achat", "stream_chat", "astream_chat")
 TWO = [
@@ -391,189 +386,6 @@ async def test_streamed_structured_prediction(llm, emulator):  # T3
     assert list(program.stream_call(who="someone"))[-1] == Person(name="Анна", age=30)
     streamed = [person async for person in await program.astream_call(who="someone")]
     assert streamed[-1] == Person(name="Анна", age=30)
-
-
-def weather_tool(runs: list[str]) -> FunctionTool:
-    async def weather(city: str) -> str:
-        """Tell the weather of a city."""
-        await asyncio.sleep(0.2 if city == "Slow" else 0)
-        runs.append(city)
-        return f"{city} is fine"
-
-    return FunctionTool.from_defaults(async_fn=weather)
-
-
-def cities(*names):
-    return [{"name": "weather", "arguments": {"city": name}} for name in names]
-
-
-@pytest.mark.parametrize("streaming", [True, False])
-async def test_an_agent_gets_each_result_to_its_call(llm, emulator, bodies, streaming):  # T1
-    runs: list[str] = []
-    agent = FunctionAgent(
-        llm=llm, tools=[weather_tool(runs)], streaming=streaming, system_prompt="Help"
-    )
-    emulator.script(
-        {"tool_calls": cities("Slow", "Fast")},
-        {"tool_calls": cities("Slow")},
-        {"text": "All is fine."},
-    )
-    handler = agent.run("Weather?")
-    events = [event async for event in handler.stream_events()]
-    output = await handler
-
-    assert str(output) == "All is fine."
-    assert runs == ["Fast", "Slow", "Slow"]
-    results = [event for event in events if isinstance(event, ToolCallResult)]
-    assert len({event.tool_id for event in results}) == 3
-    assert all(e.tool_output.content == f"{e.tool_kwargs['city']} is fine" for e in results)
-    if streaming:
-        deltas = [event.delta for event in events if isinstance(event, AgentStream)]
-        assert "".join(deltas) == "All is fine."
-
-    first, second, third = bodies()
-    assert first["parallel_tool_calls"] is True
-    assert first["tool_choice"] == "auto"
-    assert _rounds(third["messages"]) == [
-        ("Slow", "Slow is fine"),
-        ("Fast", "Fast is fine"),
-        ("Slow", "Slow is fine"),
-    ]
-    assert second["messages"] == third["messages"][: len(second["messages"])]
-    for message in third["messages"]:
-        names = [call["function"]["name"] for call in message.get("tool_calls", ())]
-        ids = [call["id"] for call in message.get("tool_calls", ())]
-        assert len(set(ids)) == len(ids)
-        if llm.model == "yandexgpt":  # WIRE A2
-            assert ids == names
-            assert len(ids) <= 1
-
-
-def _rounds(messages):
-    """Each call's city with the result that the server matches to it."""
-    found, waiting = [], {}
-    for message in messages:
-        for call in message.get("tool_calls", ()):
-            waiting[call["id"]] = call["function"]["arguments"]
-        if message["role"] == "tool":
-            found.append((waiting.pop(message["tool_call_id"]), message["content"]))
-    assert not waiting
-    return [(arguments.split('"')[3], content) for arguments, content in found]
-
-
-@pytest.mark.parametrize("streaming", [True, False])
-@pytest.mark.parametrize("name", ["поиск документов", "search[int]", "a" * 70])
-async def test_an_agent_finds_a_tool_by_the_name_it_was_given(
-    llm, emulator, bodies, name, streaming
-):  # WIRE A15
-    ran: list[str] = []
-    tool = FunctionTool.from_defaults(lambda query: ran.append(query), name=name, description="d")
-    agent = FunctionAgent(llm=llm, tools=[tool], initial_tool_choice=name, streaming=streaming)
-    sent = {"поиск документов": "poisk_dokumentov", "search[int]": "search_int"}
-    wire = sent.get(name, "a" * 64)
-    emulator.script(
-        {"tool_calls": [{"name": wire, "arguments": {"query": "Тверь"}}]}, {"text": "Found."}
-    )
-    assert str(await agent.run("Search")) == "Found."
-    assert ran == ["Тверь"]
-    first, second = bodies()
-    assert first["tools"][0]["function"]["name"] == wire
-    assert first["tool_choice"] == {"type": "function", "function": {"name": wire}}
-    [call] = [call for said in second["messages"] for call in said.get("tool_calls", ())]
-    assert call["function"]["name"] == wire
-
-
-async def test_an_agents_first_tool_choice_is_a_name(llm, emulator, bodies):
-    tools = [weather_tool([])]
-    agent = FunctionAgent(llm=llm, tools=tools, initial_tool_choice="weather")
-    emulator.script({"tool_calls": cities("Omsk")}, {"text": "Fine."})
-    assert str(await agent.run("Weather?")) == "Fine."
-    choices = [body["tool_choice"] for body in bodies()]
-    assert choices == [{"type": "function", "function": {"name": "weather"}}, "auto"]
-
-
-async def test_an_agent_without_tools_just_answers(llm, bodies):
-    assert str(await FunctionAgent(llm=llm, tools=[]).run("Hi")) == "You said: Hi"
-    assert "tools" not in bodies()[-1]
-
-
-async def test_a_handoff_keeps_the_history_readable(llm, emulator, bodies):
-    runs: list[str] = []
-    one = FunctionAgent(
-        name="one", description="Asks", llm=llm, tools=[weather_tool(runs)], can_handoff_to=["two"]
-    )
-    two = FunctionAgent(name="two", description="Answers", llm=llm, tools=[], can_handoff_to=[])
-    workflow = AgentWorkflow(agents=[one, two], root_agent="one")
-    emulator.script(
-        {"tool_calls": cities("Omsk")},
-        {"tool_calls": [{"name": "handoff", "arguments": {"to_agent": "two", "reason": "done"}}]},
-        {"text": "Here I am."},
-    )
-    assert str(await workflow.run("Weather?")) == "Here I am."
-    assert "tools" not in bodies()[-1]
-
-
-@pytest.mark.parametrize("streaming", [True, False])
-async def test_a_react_agent(llm, emulator, bodies, streaming):
-    runs: list[str] = []
-    agent = ReActAgent(llm=llm, tools=[weather_tool(runs)], streaming=streaming)
-    emulator.script(
-        {"text": 'Thought: I need it.\nAction: weather\nAction Input: {"city": "Omsk"}'},
-        {"text": ""},
-        {"text": "Thought: I can answer.\nAnswer: It is fine."},
-    )
-    assert str(await agent.run("Weather?")) == "It is fine."
-    assert runs == ["Omsk"]
-    assert all("tools" not in body and "stop" not in body for body in bodies())
-
-
-async def test_an_agent_that_stops_early_still_answers(llm, emulator, bodies):  # T5
-    agent = FunctionAgent(
-        llm=llm, tools=[weather_tool([])], early_stopping_method="generate", system_prompt="Help"
-    )
-    emulator.script({"tool_calls": cities("Omsk")}, {"tool_calls": cities("Omsk")}, {"text": "So."})
-    assert str(await agent.run("Weather?", max_iterations=2)) == "So."
-    assert "tools" not in bodies()[-1]
-
-
-async def test_a_tool_whose_result_is_the_answer(llm, emulator):  # T5
-    def now() -> str:
-        """Tell the time."""
-        return "noon"
-
-    memory = ChatMemoryBuffer.from_defaults(token_limit=4000)
-    tool = FunctionTool.from_defaults(now, return_direct=True)
-    agent = FunctionAgent(llm=llm, tools=[tool])
-    emulator.script({"tool_calls": [{"name": "now"}, {"name": "now"}]}, {"text": "Bye."})
-    assert str(await agent.run("Time?", memory=memory)) == "noon"
-    assert str(await agent.run("Thanks", memory=memory)) == "Bye."
-
-
-async def test_an_agent_raises_our_errors_unchanged(words, calculator):
-    llm = YandexLLM(**{**words, "api_key": "wrong-key"}, max_retries=0)
-    with pytest.raises(AuthenticationError):
-        await FunctionAgent(llm=llm, tools=[calculator]).run("Hi")
-
-
-async def test_cancelling_an_agent_closes_the_socket(llm, emulator, calculator):
-    emulator.script({"text": "one two three four five six", "delay": 0.5})
-    handler = FunctionAgent(llm=llm, tools=[calculator]).run("Hi")
-    async for event in handler.stream_events():
-        if isinstance(event, AgentStream):
-            break
-    await handler.cancel_run()
-    await asyncio.to_thread(emulator.settle)
-    assert emulator.requests[-1]["closed_early"]
-
-
-async def test_the_memory_of_an_agent_can_be_sent_again(llm, emulator):
-    agent = FunctionAgent(llm=llm, tools=[weather_tool([])])
-    memory = ChatMemoryBuffer.from_defaults(token_limit=4000)
-    emulator.script({"tool_calls": cities("Slow", "Fast")}, {"text": "Fine."}, {"text": "Bye."})
-    await agent.run("Weather?", memory=memory)
-    assert str(await agent.run("Thanks", memory=memory)) == "Bye."
-    kept = [ChatMessage.model_validate_json(said.model_dump_json()) for said in memory.get_all()]
-    assert llm.chat([*kept, ChatMessage("Hi")]).message.content
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
