@@ -5,9 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from llama_index.core.base.llms.types import TextBlock, ThinkingBlock
-from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llama_index.core.llms import ChatMessage, CompletionResponse
-from llama_index.core.rate_limiter import BaseRateLimiter
 
 from llamaindex_yandex_compat import YandexLLM
 from yandex_compat import (
@@ -49,17 +47,6 @@ async def test_every_form_gives_the_same_answer_to_the_same_request(llm, form, b
         "messages": [{"role": "user", "content": "Привет, мир"}],
         "temperature": 0.5,
     }
-
-
-@pytest.mark.parametrize("form", FORMS + COMPLETIONS)
-async def test_one_start_and_one_end_event_per_request(llm, form, events):
-    await ask(llm, form)
-    kind = "Completion" if "complete" in form else "Chat"
-    counts = events.counts
-    assert counts[f"LLM{kind}StartEvent"] == counts[f"LLM{kind}EndEvent"] == 1
-    started = [name for name in counts if name.startswith("LLM") and name.endswith("StartEvent")]
-    assert started == [f"LLM{kind}StartEvent"]
-    assert "test-key" not in str([event.model_dump() for event in events.seen])
 
 
 @pytest.mark.parametrize("form", ["stream_chat", "astream_chat"])
@@ -138,23 +125,6 @@ def test_the_last_streamed_response_has_the_usage(qwen, yandexgpt):
     last = list(yandexgpt.stream_chat(HELLO))[-1]
     assert "usage" not in last.raw
     assert "total_tokens" not in last.additional_kwargs
-
-
-@pytest.mark.parametrize("form", FORMS + COMPLETIONS)
-async def test_token_counting_handler_adds_up(llm, form, emulator):
-    emulator.script({"text": "four words of answer"})
-    handler = TokenCountingHandler(tokenizer=lambda text: list(text))
-    llm.callback_manager = CallbackManager([handler])
-    last = (await ask(llm, form))[-1]
-    counted = handler.prompt_llm_token_count, handler.completion_llm_token_count
-    if "usage" in last.raw:
-        usage = last.raw["usage"]
-        assert counted == (usage["prompt_tokens"], usage["completion_tokens"])
-    else:
-        # Nothing was reported, so the handler estimates, by the letter here.
-        assert counted[0] >= len("Привет, мир")
-        assert counted[1] >= len("four words of answer")
-    assert len(handler.llm_token_counts) == 1
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -341,23 +311,6 @@ async def test_a_cancelled_request_closes_the_connection(llm, emulator):
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await asyncio.to_thread(closed_early, emulator)
-
-
-class Counting(BaseRateLimiter):
-    taken: int = 0
-
-    def acquire(self):
-        self.taken += 1
-
-    async def async_acquire(self):
-        self.taken += 1
-
-
-@pytest.mark.parametrize("form", FORMS + COMPLETIONS)
-async def test_a_rate_limiter_is_asked_once_a_request(llm, form):
-    llm.rate_limiter = Counting()
-    await ask(llm, form)
-    assert llm.rate_limiter.taken == 1
 
 
 def test_the_system_prompt_is_added_by_the_framework_alone(words, bodies):

@@ -75,15 +75,6 @@ async def test_the_cache_does_not_mix_documents_and_queries(words, bodies):  # T
     assert models.count("text-search-doc") == 1
 
 
-def test_queries_emit_one_pair_of_events(words, events):
-    for cache in (None, SimpleKVStore()):
-        events.seen.clear()
-        YandexEmbedding(**words, embeddings_cache=cache).get_query_embedding("Hi")
-        assert events.counts["EmbeddingStartEvent"] == events.counts["EmbeddingEndEvent"] == 1
-        assert events.seen[0].model_dict["query_model"] == "text-search-query"
-        assert "test-key" not in str(events.seen[0].model_dump())
-
-
 async def test_errors_pass_unchanged(words, embedding):
     wrong = YandexEmbedding(**{**words, "api_key": "wrong"}, max_retries=0)
     for ask in (wrong.get_text_embedding, wrong.get_query_embedding):

@@ -1,10 +1,8 @@
 import pytest
 from llama_index.core import (
     Document,
-    Settings,
     VectorStoreIndex,
 )
-from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llama_index.core.chat_engine import SimpleChatEngine
 from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.node_parser import SentenceSplitter
@@ -97,14 +95,6 @@ def test_use_async_inside_a_sync_query(llm, index):
     )
     assert str(engine.query("Столица?"))
     assert str(engine.query("Столица?"))
-
-
-def test_token_counts_of_a_query(llm, index, emulator, monkeypatch):
-    handler = TokenCountingHandler(tokenizer=lambda text: list(text))
-    emulator.script({"text": "Paris", "usage": {"prompt_tokens": 70, "completion_tokens": 3}})
-    monkeypatch.setattr(Settings, "_callback_manager", CallbackManager([handler]))
-    index.as_query_engine(llm=llm).query("Столица?")
-    assert (handler.prompt_llm_token_count, handler.completion_llm_token_count) == (70, 3)
 
 
 def buffer():

@@ -16,7 +16,6 @@ from llama_index.core.llms import ChatMessage
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.rate_limiter import TokenBucketRateLimiter
-from llama_index_instrumentation.dispatcher import DISPATCHER_SPAN_DECORATED_ATTR
 from pydantic import SecretStr, ValidationError
 
 import llamaindex_yandex_compat
@@ -415,11 +414,6 @@ def test_core_words_pass_through(words):
     assert llm.complete("Hi").text.endswith("<Hi>")
     assert llm.complete("Hi", formatted=True).text.endswith("Hi")
     assert llm.messages_to_prompt([ChatMessage("Hi")]) == "joined"
-
-
-def test_the_framework_traces_the_public_methods():
-    for name in ("chat", "achat", "stream_chat", "astream_chat", "complete", "acomplete"):
-        assert hasattr(getattr(YandexLLM, name), DISPATCHER_SPAN_DECORATED_ATTR)
 
 
 def test_namespace_packages_of_the_framework_are_untouched():
