@@ -1,7 +1,5 @@
 import asyncio
 import json
-import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from llama_index.core.base.llms.types import TextBlock, ThinkingBlock
@@ -251,27 +249,6 @@ async def test_opening_a_stream_is_retried(llm, form, emulator):
     assert len(emulator.requests) == 2
 
 
-def test_a_model_serves_one_event_loop_after_another(llm):
-    async def once():
-        response = await llm.achat(HELLO)
-        streamed = [r async for r in await llm.astream_chat(HELLO)]
-        return response.message.content, streamed[-1].message.content
-
-    said = "You said: Привет, мир"
-    assert [asyncio.run(once()) for _ in range(3)] == [(said, said)] * 3
-
-
-def test_a_model_serves_threads(llm):
-    def said(number):
-        text = f"number {number}"
-        streamed = list(llm.stream_chat([ChatMessage(text)]))[-1].message.content
-        return streamed, asyncio.run(llm.acomplete(text)).text
-
-    with ThreadPoolExecutor(4) as pool:
-        for number, answers in enumerate(pool.map(said, range(8))):
-            assert answers == (f"You said: number {number}",) * 2
-
-
 def test_two_streams_of_one_model_do_not_mix(llm, emulator):
     emulator.script({"text": "a b c d e f"}, {"text": "1 2 3 4 5 6"})
     pairs = list(zip(llm.stream_chat(HELLO), llm.stream_chat(HELLO), strict=False))
@@ -327,15 +304,6 @@ def test_nothing_of_the_caller_is_changed(llm):
     assert words == {"stop": ["never"], "extra_body": {}}
 
 
-def test_a_stream_that_is_consumed_in_a_thread(llm):
-    found = []
-    stream = llm.stream_chat(HELLO)
-    thread = threading.Thread(target=lambda: found.extend(stream))
-    thread.start()
-    thread.join()
-    assert found[-1].message.content == "You said: Привет, мир"
-
-
 @pytest.mark.parametrize("form", FORMS + COMPLETIONS)
 async def test_several_answers_are_refused_by_name(llm, form, emulator):
     with pytest.raises(UnsupportedError, match="n=2"):
@@ -355,7 +323,7 @@ TOKENS = [
 
 
 @pytest.mark.parametrize("form", ["chat", "stream_chat", "complete", "astream_complete"])
-async def test_log_probabilities_are_told(llm, form, emulator):  # WIRE A16
+async def test_log_probabilities_are_told(llm, form, emulator):  # WIRE A16, T19
     choice = {"logprobs": {"content": TOKENS}, "finish_reason": "stop"}
     if "stream" in form:
         event = {"choices": [choice | {"delta": {"content": "Hi!"}}]}

@@ -2,8 +2,6 @@ import asyncio
 
 import httpx
 import pytest
-from llama_index.core.ingestion import IngestionPipeline
-from llama_index.core.schema import TextNode
 from llama_index.core.storage.kvstore import SimpleKVStore
 
 from llamaindex_yandex_compat import YandexEmbedding
@@ -58,11 +56,6 @@ async def test_the_async_methods_leave_the_loop_free(embedding, emulator):
         await task
 
 
-def test_one_event_loop_after_another(embedding):
-    first = asyncio.run(embedding.aget_text_embedding("a"))
-    assert asyncio.run(embedding.aget_text_embedding("a")) == first
-
-
 async def test_the_cache_does_not_mix_documents_and_queries(words, bodies):  # T6
     embedding = YandexEmbedding(**words, embeddings_cache=SimpleKVStore())
     plain = YandexEmbedding(**words)
@@ -84,20 +77,6 @@ async def test_errors_pass_unchanged(words, embedding):
         await wrong.aget_text_embedding_batch(TEXTS)
     with pytest.raises(InvalidRequestError):
         embedding.get_text_embedding("")
-
-
-def test_an_ingestion_pipeline_tells_models_apart(words, bodies):
-    pipeline = IngestionPipeline(transformations=[YandexEmbedding(**words)])
-
-    def vector():
-        [node] = pipeline.run(nodes=[TextNode(text="one", id_="1")])
-        return node.embedding
-
-    first = vector()
-    assert vector() == first
-    assert len(bodies(PATH)) == 1
-    pipeline.transformations = [YandexEmbedding(**words, model="text-search-query")]
-    assert vector() != first
 
 
 @pytest.mark.parametrize(("workers", "most"), [(None, 12), (2, 6)])

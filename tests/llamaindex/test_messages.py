@@ -98,23 +98,43 @@ def test_a_remote_image_is_not_downloaded():
     assert neutral(block).content == (ImagePart("https://example.com/dot.png"),)
 
 
-@pytest.mark.parametrize(
-    ("block", "named"),
-    [
-        (ImageBlock(image=b"no image"), "image_mimetype"),
-        (ImageBlock(image=PNG, detail="high"), "detail"),
-        (ImageBlock(image_mimetype="image/png"), "image"),
-        (AudioBlock(audio=b"RIFF", format="wav"), "audio"),
-        (VideoBlock(video=b"..", video_mimetype="video/mp4"), "video"),
-        (DocumentBlock(data=b"%PDF-1.4 ...", title="report"), "document.*report"),
-        (DocumentBlock(url="https://example.com/a.txt"), "document"),
-        (DocumentBlock(data=b"\xff\xfe\xff", document_mimetype="text/plain"), "UTF-8"),
-        (ToolCallBlock(tool_name="f"), "tool_call"),
-    ],
-)
+REFUSED = [
+    (ImageBlock(image=b"no image"), "image_mimetype"),
+    (ImageBlock(image=PNG, detail="high"), "detail"),
+    (ImageBlock(image_mimetype="image/png"), "image"),
+    (AudioBlock(audio=b"RIFF", format="wav"), "audio"),
+    (VideoBlock(video=b"..", video_mimetype="video/mp4"), "video"),
+    (DocumentBlock(data=b"%PDF-1.4 ...", title="report"), "document.*report"),
+    (DocumentBlock(url="https://example.com/a.txt"), "document"),
+    (DocumentBlock(data=b"\xff\xfe\xff", document_mimetype="text/plain"), "UTF-8"),
+    (ToolCallBlock(tool_name="f"), "tool_call"),
+]
+
+
+@pytest.mark.parametrize(("block", "named"), REFUSED)
 def test_what_cannot_be_sent_is_named(block, named):
     with pytest.raises(UnsupportedError, match=named):
         neutral(block)
+
+
+async def consumed(llm, form, messages):
+    answer = getattr(llm, form)(messages)
+    if form.startswith("a"):
+        answer = await answer
+    if form.startswith("astream"):
+        return [response async for response in answer]
+    return list(answer) if form.startswith("stream") else answer
+
+
+@pytest.mark.parametrize(("block", "named"), REFUSED)
+@pytest.mark.parametrize("form", ["chat", "achat", "stream_chat", "astream_chat"])
+async def test_what_cannot_be_sent_is_refused_before_any_request(
+    words, emulator, block, named, form
+):
+    llm = YandexLLM(**words, model="gemma-3-27b-it")
+    with pytest.raises(UnsupportedError, match=named):
+        await consumed(llm, form, [ChatMessage(blocks=[block])])
+    assert emulator.requests == []
 
 
 def test_documents_of_text_are_sent_as_text(tmp_path):

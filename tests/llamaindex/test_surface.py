@@ -222,7 +222,7 @@ def test_no_secret_is_shown_or_serialized(kind, given, words):
 
 
 @BOTH
-def test_from_dict_reads_the_key_again(kind, words, monkeypatch):
+def test_from_dict_reads_the_key_again(kind, words, monkeypatch):  # T18
     kept = {"query_model": "text-search-query/rc"} if kind is YandexEmbedding else {"stop": ["x"]}
     model = kind(**words, **kept, timeout=7)
     written = model.to_dict()
