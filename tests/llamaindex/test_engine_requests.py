@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 from llama_index.core import (
     Document,
+    PromptHelper,
     StorageContext,
     VectorStoreIndex,
     load_index_from_storage,
@@ -215,7 +216,11 @@ async def test_a_tree_of_two_leaves_streams_its_root_alone(words, emulator, sent
     llm = YandexLLM(**words, context_window=2_000)
     emulator.script({"text": "Лист"}, {"text": "Лист"}, {"text": "Корень"})
     synthesizer = get_response_synthesizer(
-        llm=llm, response_mode="tree_summarize", streaming="streaming" in form
+        llm=llm,
+        # llama-index-core 0.14.23 takes that of Settings, which knows of another window.
+        prompt_helper=PromptHelper.from_llm_metadata(llm.metadata),
+        response_mode="tree_summarize",
+        streaming="streaming" in form,
     )
     nodes = [NodeWithScore(node=TextNode(text=f"{word} " * 1_000)) for word in ("one", "two")]
     if "async" in form:
