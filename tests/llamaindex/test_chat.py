@@ -6,6 +6,7 @@ from llama_index.core.base.llms.types import TextBlock, ThinkingBlock
 from llama_index.core.llms import ChatMessage, CompletionResponse
 
 from llamaindex_yandex_compat import YandexLLM
+from llamaindex_yandex_compat.messages import to_completion_response
 from yandex_compat import (
     AuthenticationError,
     ConfigurationError,
@@ -309,6 +310,20 @@ async def test_several_answers_are_refused_by_name(llm, form, emulator):
     with pytest.raises(UnsupportedError, match="n=2"):
         await ask(llm, form, n=2)
     assert emulator.requests == []
+
+
+@pytest.mark.parametrize("form", COMPLETIONS)
+async def test_a_prompt_is_dressed_unless_it_is(words, form):
+    llm = YandexLLM(**words, completion_to_prompt=lambda prompt: f"<{prompt}>")
+    assert (await ask(llm, form, "Hi"))[-1].text == "You said: <Hi>"
+    assert (await ask(llm, form, "Hi", formatted=True))[-1].text == "You said: Hi"
+
+
+def test_a_completion_leaves_the_message_as_it_was(llm):  # T19
+    response = llm.chat(HELLO)
+    before = dict(response.message.additional_kwargs)
+    assert to_completion_response(response).additional_kwargs["finish_reason"] == "stop"
+    assert response.message.additional_kwargs == before
 
 
 TOKENS = [

@@ -470,6 +470,56 @@ def test_sub_questions_are_asked_in_turn_and_their_answers_combined(llm, tools, 
     check_sub_questions(chats(requests), answers[:2])
 
 
+def test_a_sub_question_that_fails_is_dropped_by_the_framework(llm, tools, emulator, sent):
+    error = {"status": 401, "body": {"error": {"message": "Unknown api key"}}}
+    engine = sub_question_engine(
+        llm, tools, emulator, error, {"text": "Озеро"}, {"text": "Одно"}, use_async=False
+    )
+    assert str(engine.query("Сравни")) == "Одно"
+    *_, combining = chats(sent())
+    assert SUB_QUESTIONS[0][1] not in last(combining)
+    assert f"Sub question: {SUB_QUESTIONS[1][1]}\nResponse: Озеро" in last(combining)
+
+
+def test_sub_questions_are_asked_whole_and_their_combination_is_streamed(
+    llm, tools, emulator, sent
+):
+    emulator.script(GENERATED, {"text": "Столица"}, {"text": "Озеро"}, {"text": "Несравнимо они"})
+    engine = SubQuestionQueryEngine.from_defaults(
+        tools,
+        llm=llm,
+        question_gen=LLMQuestionGenerator.from_defaults(llm=llm),
+        response_synthesizer=get_response_synthesizer(llm=llm, streaming=True),
+        use_async=False,
+        verbose=False,
+    )
+    assert "".join(engine.query("Сравни").response_gen) == "Несравнимо они"
+    assert kinds(sent()) == ["chat", "query", "chat", "query", "chat", "stream"]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_router_streams_what_the_selected_engine_streams(
+    llm, embedding, emulator, sent, asynchronous
+):
+    streaming = [
+        QueryEngineTool.from_defaults(
+            VectorStoreIndex.from_documents(
+                [Document(text=text)], embed_model=embedding
+            ).as_query_engine(llm=llm, streaming=True),
+            description=text,
+        )
+        for text in TEXTS[:2]
+    ]
+    emulator.clear()
+    emulator.script(CALLED_CHOICE, {"text": "Глубокое озеро"})
+    selector = PydanticSingleSelector.from_defaults(llm=llm)
+    engine = RouterQueryEngine(selector, streaming, llm=llm)
+    form = "async streaming" if asynchronous else "streaming"
+    _, answer = await query(engine, "Какое озеро?", form)
+    assert answer == "Глубокое озеро"
+    assert kinds(sent()) == ["chat", "query", "stream"]
+
+
 @pytest.mark.parametrize("form", WHOLE)
 async def test_sub_questions_are_asked_at_once_and_each_keeps_its_answer(
     llm, tools, emulator, sent, form

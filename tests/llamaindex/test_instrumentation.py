@@ -24,7 +24,7 @@ from llama_index.core.rate_limiter import BaseRateLimiter
 from llama_index.core.storage.kvstore import SimpleKVStore
 
 from llamaindex_yandex_compat import YandexEmbedding, YandexLLM
-from yandex_compat import AuthenticationError, StreamInterrupted
+from yandex_compat import ApiKeyAuth, AuthenticationError, StreamInterrupted
 
 CHATS = ("chat", "achat", "stream_chat", "astream_chat")
 COMPLETIONS = ("complete", "acomplete", "stream_complete", "astream_complete")
@@ -189,10 +189,12 @@ def everything_shown(events: Any, spans: SimpleSpanHandler, handler: LlamaDebugH
     return f"{told} {callbacks} {spans.completed_spans} {spans.dropped_spans}"
 
 
-@pytest.mark.parametrize("secret", ["api_key", "iam_token", "default_headers"])
+@pytest.mark.parametrize("secret", ["api_key", "iam_token", "auth", "default_headers"])
 async def test_no_secret_is_shown(words, secret, events, spans, caplog, capfd):
     plain = {word: value for word, value in words.items() if word != "api_key"}
-    value = {"X-Gateway-Key": SECRET} if secret == "default_headers" else SECRET
+    value = {"default_headers": {"X-Gateway-Key": SECRET}, "auth": ApiKeyAuth(SECRET)}.get(
+        secret, SECRET
+    )
     given = plain | {"api_key": "test-key"} if secret == "default_headers" else plain
     handler = LlamaDebugHandler(print_trace_on_end=True)
     shared = {**given, secret: value, "max_retries": 0}

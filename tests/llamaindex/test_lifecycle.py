@@ -12,16 +12,19 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from llama_index.core import Document, VectorStoreIndex
 from llama_index.core.ingestion import IngestionCache, IngestionPipeline
 from llama_index.core.llms import ChatMessage
 from llama_index.core.node_parser import SentenceSplitter
+from llama_index.core.prompts import PromptTemplate
 from llama_index.core.schema import BaseNode, TextNode
+from pydantic import BaseModel
 
 from llamaindex_yandex_compat import YandexEmbedding, YandexLLM
+from yandex_compat import ApiKeyAuth, YandexClient
 
 HELLO = [ChatMessage("Привет, мир")]
 SAID = "You said: Привет, мир"
@@ -71,6 +74,96 @@ def test_a_stream_opened_here_is_read_in_another_thread(llm):
     thread.start()
     thread.join()
     assert found[-1].message.content == SAID
+
+
+@pytest.mark.parametrize("way", ["default", "function", "llm"])
+async def test_async_methods_never_block_the_loop(llm, embedding, emulator, monkeypatch, way):
+    """None of them goes by the blocking methods of the client, as the framework's own would."""
+
+    class Word(BaseModel):
+        text: str
+
+    for method in ("complete", "stream", "embed", "embed_all"):
+        monkeypatch.setattr(YandexClient, method, lambda *_, **__: pytest.fail("it blocks"))
+    said = {"text": '{"text": "a"}'}
+    if way == "function":
+        said = {"tool_calls": [{"name": "Word", "arguments": {"text": "a"}}]}
+    emulator.script(said, said)
+    llm.pydantic_program_mode = way
+    asked = (Word, PromptTemplate("Say a"))
+    assert await llm.astructured_predict(*asked) == Word(text="a")
+    assert [one async for one in await llm.astream_structured_predict(*asked)][-1] == Word(text="a")
+    assert (await llm.acomplete("Hi")).text
+    assert [one async for one in await llm.astream_complete("Hi")][-1].text
+    assert (await llm.achat(HELLO)).message.content
+    assert [one async for one in await llm.astream_chat(HELLO)][-1].message.content
+    assert await embedding.aget_text_embedding("a")
+    assert await embedding.aget_query_embedding("a")
+    assert await embedding.aget_text_embedding_batch(["a", "b"])
+
+
+class _Stream(NamedTuple):
+    """A way to begin a stream, and whether it is an async one."""
+
+    begin: Callable[[YandexLLM], Any]
+    asynchronous: bool
+
+
+def _streams() -> dict[str, _Stream]:
+    prompt = PromptTemplate("Hi")
+    return {
+        "stream_chat": _Stream(lambda llm: llm.stream_chat(HELLO), False),
+        "stream_complete": _Stream(lambda llm: llm.stream_complete("Hi"), False),
+        "stream_structured_predict": _Stream(
+            lambda llm: llm.stream_structured_predict(FreeForm, prompt), False
+        ),
+        "astream_chat": _Stream(lambda llm: llm.astream_chat(HELLO), True),
+        "astream_complete": _Stream(lambda llm: llm.astream_complete("Hi"), True),
+        "astream_structured_predict": _Stream(
+            lambda llm: llm.astream_structured_predict(FreeForm, prompt), True
+        ),
+    }
+
+
+class FreeForm(BaseModel):
+    text: str = ""
+
+
+@pytest.mark.parametrize("name", _streams())
+async def test_a_closed_stream_closes_the_client_s(qwen, emulator, monkeypatch, name):
+    """Also where something else still holds the client's, so that no collection does it."""
+    kept: list[Any] = []
+    begin, asynchronous = _streams()[name]
+    method = "astream" if asynchronous else "stream"
+    real = getattr(YandexClient, method)
+
+    def noted(self: YandexClient, request: Any) -> Any:
+        kept.append(real(self, request))
+        return kept[-1]
+
+    monkeypatch.setattr(YandexClient, method, noted)
+    emulator.script({"text": '{"text": "one two three four five six"}', "delay": 0.05})
+    stream = begin(qwen)
+    if asynchronous:
+        stream = await stream
+        await anext(stream)
+        await stream.aclose()
+        # The framework's wrapper leaves ours to the loop, which closes it in its next steps.
+        del stream
+        for _ in range(50):
+            await asyncio.sleep(0.01)
+        assert kept[0].ag_frame is None
+    else:
+        await asyncio.to_thread(next, stream)
+        stream.close()
+        assert kept[0].gi_frame is None
+
+
+@BOTH
+def test_copies_share_a_credential_that_is_refreshed_once(kind, words):
+    plain = {word: value for word, value in words.items() if word != "api_key"}
+    auth = ApiKeyAuth("test-key")
+    assert copy.deepcopy(kind(**plain, auth=auth)).auth is auth
 
 
 COPIES = pytest.mark.parametrize(

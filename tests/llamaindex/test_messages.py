@@ -93,7 +93,20 @@ def test_images_become_data_urls(tmp_path):
         assert neutral(block).content == (ImagePart(PNG_URL),)
 
 
-def test_a_remote_image_is_not_downloaded():
+def test_an_image_is_read_again_each_time_it_is_sent():
+    block = ImageBlock(image=BytesIO(PNG), image_mimetype="image/png")
+    for _ in range(2):
+        assert neutral(block).content == (ImagePart(PNG_URL),)
+
+
+def test_a_remote_image_is_not_downloaded_and_refused(words, emulator):
+    message = ChatMessage(blocks=[ImageBlock(url="https://example.com/dot.png")])
+    with pytest.raises(UnsupportedError, match="base64"):
+        YandexLLM(**words, model="gemma-3-27b-it").chat([message])
+    assert emulator.requests == []
+
+
+def test_the_address_of_an_image_goes_to_the_core_as_it_is():
     block = ImageBlock(url="https://example.com/dot.png")
     assert neutral(block).content == (ImagePart("https://example.com/dot.png"),)
 

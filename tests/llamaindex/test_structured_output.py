@@ -8,17 +8,21 @@ import pytest
 from llama_index.core import Document, PromptTemplate, SummaryIndex, VectorStoreIndex
 from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.instrumentation.dispatcher import DISPATCHER_SPAN_DECORATED_ATTR
+from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.output_parsers import PydanticOutputParser
 from llama_index.core.prompts import ChatPromptTemplate, SelectorPromptTemplate
 from pydantic import BaseModel, ConfigDict, RootModel
 from pydantic_core import from_json
 
 from llamaindex_yandex_compat import YandexLLM
+from llamaindex_yandex_compat.tools import closed
 from yandex_compat import (
     ConfigurationError,
     MalformedAnswer,
     ToolChoiceIgnored,
     UnsupportedError,
+    YandexClient,
     YandexError,
     jsontext,
 )
@@ -295,8 +299,18 @@ async def test_events_of_one_prediction(model, way, form, emulator, events):
     assert (counts["LLMChatStartEvent"], counts["LLMChatEndEvent"]) == (1, 1)
     told = counts["LLMStructuredPredictInProgressEvent"]
     assert told == (len(given) if "stream" in form else 0)
+    [start] = [each for each in events.seen if "PredictStart" in type(each).__name__]
+    assert start.output_cls is City
+    assert start.template is PROMPT
+    assert start.template_args == {"of": "France"}
     [end] = [each for each in events.seen if "PredictEnd" in type(each).__name__]
     assert end.output == City(**PARIS)
+
+
+@pytest.mark.parametrize("method", ["structured_predict", "astructured_predict"])
+def test_predictions_are_traced_as_the_framework_s_are(method):
+    for kind in (YandexLLM, FunctionCallingLLM):
+        assert hasattr(getattr(kind, method), DISPATCHER_SPAN_DECORATED_ATTR)
 
 
 class Trip(BaseModel):
@@ -316,6 +330,21 @@ def test_strict_goes_out_and_closes_every_object(words, strict, emulator, bodies
     for schema in (described["schema"], function["parameters"]):
         for each in (schema, *schema["$defs"].values()):
             assert ("additionalProperties" in each) is strict
+
+
+class Atlas(BaseModel):
+    counts: dict[str, int]
+    capital: City | None = None
+
+
+def test_strict_leaves_what_a_schema_says_itself_and_reaches_into_choices(words, emulator, bodies):
+    emulator.script(answer("default", {"counts": {}}))
+    YandexLLM(**words, strict=True).structured_predict(Atlas, PROMPT, of="France")
+    schema = bodies()[0]["response_format"]["json_schema"]["schema"]
+    assert schema["properties"]["counts"]["additionalProperties"] == {"type": "integer"}
+    assert closed({"anyOf": [{"type": "object"}, {"type": "null"}]}) == {
+        "anyOf": [{"additionalProperties": False, "type": "object"}, {"type": "null"}]
+    }
 
 
 def test_without_strict_nothing_is_said_of_it(llm, emulator, bodies):
@@ -344,6 +373,37 @@ def test_modes_of_other_packages_are_the_framework_s(llm):
     llm.pydantic_program_mode = "lm-format-enforcer"
     with pytest.raises(ImportError, match="lmformatenforcer"):
         llm.structured_predict(City, PROMPT, of="France")
+
+
+@every_way
+@pytest.mark.parametrize("form", ["stream", "astream"])
+async def test_the_same_is_not_told_twice(qwen, way, form, emulator):
+    qwen.pydantic_program_mode = way
+    emulator.script(answer(way, {"name": "Тверь"} | {"people": 100}))
+    *partial, _ = await predicted(qwen, form)
+    told = [each.model_dump_json() for each in partial]
+    assert len(told) == len(set(told))
+
+
+@every_form
+async def test_a_bracket_in_the_prose_is_not_the_beginning(llm, form, emulator):
+    emulator.script({"text": 'See [1]: {"name": "Париж", "people": 2000000} and [2].'})
+    assert (await predicted(llm, form))[-1] == City(**PARIS)
+
+
+@pytest.mark.parametrize("form", ["stream", "astream"])
+async def test_a_stream_that_tells_nothing_raises_by_name(llm, form, monkeypatch):  # T2
+    def stream(*args: Any, **words: Any) -> Any:
+        yield from ()
+
+    async def astream(*args: Any, **words: Any) -> Any:
+        for nothing in ():
+            yield nothing
+
+    monkeypatch.setattr(YandexClient, "stream", stream)
+    monkeypatch.setattr(YandexClient, "astream", astream)
+    with pytest.raises(MalformedAnswer, match="without an answer"):
+        await predicted(llm, form)
 
 
 @every_way
@@ -376,15 +436,24 @@ async def test_a_structured_llm_in_all_its_methods(model, way, emulator, bodies)
         assert City.model_validate_json(response.message.content) == City(**PARIS)
     assert bound.complete("Capital?").raw == City(**PARIS)
     assert (await bound.acomplete("Capital?")).raw == City(**PARIS)
-    assert len(bodies()) == 6
+    assert [bool(body.get("stream")) for body in bodies()] == [
+        False,
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]
     for body in bodies()[:4]:
         assert body["messages"][0]["content"].startswith("Capital of {country} {{of}}?")
 
 
-def test_a_structured_llm_streams_no_completion(llm):  # T17: the framework's own
+async def test_a_structured_llm_streams_no_completion(llm):  # T17: the framework's own
     bound = llm.as_structured_llm(City)
     with pytest.raises(NotImplementedError):
         bound.stream_complete("Hi")
+    with pytest.raises(NotImplementedError):
+        await bound.astream_complete("Hi")
 
 
 # Engines and agents.
@@ -410,6 +479,32 @@ async def test_output_classes_of_query_engines(
     assert found.response == City(**PARIS)
     assert len(bodies()) == asked
     assert all(bool(body.get("tools")) is (way == "function") for body in bodies())
+
+
+class Answered(BaseModel):
+    answer: str
+
+
+@pytest.mark.parametrize("mode", ["compact", "refine", "tree_summarize"])
+async def test_what_engines_that_stream_make_of_output_classes(llm, mode, emulator, bodies):
+    """The framework's own: it passes on what has an `answer`, or asks for plain text."""
+    index = SummaryIndex.from_documents([Document(text="Париж")])
+
+    def streamed(output_cls: type[BaseModel], said: Any) -> str:
+        engine = index.as_query_engine(
+            llm=llm, output_cls=output_cls, response_mode=mode, streaming=True
+        )
+        emulator.script(answer("default", said))
+        found = engine.query("?")
+        return "".join(map(str, getattr(found, "response_gen", [found])))
+
+    plain = mode == "tree_summarize"
+    told = [
+        await asyncio.to_thread(streamed, City, PARIS),
+        await asyncio.to_thread(streamed, Answered, {"answer": "Париж"}),
+    ]
+    assert [bool(body.get("response_format")) for body in bodies()] == [not plain] * 2
+    assert [("Париж" in text) for text in told] == [plain, True]
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
@@ -447,6 +542,16 @@ async def test_an_agent_with_an_output_class(model, way, streaming, emulator, bo
     assert bool(first.get("stream")) is streaming
     assert "stream" not in second
     assert "<current_conversation>" in str(second["messages"][-1]["content"])
+
+
+@every_way
+@pytest.mark.filterwarnings("ignore:There was a problem with the generation:UserWarning")
+async def test_an_agent_s_wrong_object_is_a_warning_of_the_framework_s(model, way, emulator):
+    agent = FunctionAgent(llm=model, tools=[], output_cls=City)
+    emulator.script({"text": "It is Paris."}, answer(way, {"people": 1}))
+    output = await agent.run("Capital?")
+    assert output.structured_response is None
+    assert str(output) == "It is Paris."
 
 
 def test_a_parser_of_the_framework_s_reads_fenced_answers_too(llm, emulator):

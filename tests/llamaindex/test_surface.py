@@ -15,8 +15,9 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms import ChatMessage
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.node_parser import SentenceSplitter
+from llama_index.core.output_parsers import PydanticOutputParser
 from llama_index.core.rate_limiter import TokenBucketRateLimiter
-from pydantic import SecretStr, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 import llamaindex_yandex_compat
 from llamaindex_yandex_compat import YandexEmbedding, YandexLLM
@@ -28,6 +29,11 @@ from yandex_compat import (
     UnsupportedError,
 )
 from yandex_compat.pools import POOLS
+
+
+class _Parsed(BaseModel):
+    name: str
+
 
 BOTH = pytest.mark.parametrize("kind", [YandexLLM, YandexEmbedding])
 SECRET = "AQVN-a-secret-key-0123456789"
@@ -401,15 +407,24 @@ def test_the_tokenizer_counts_for_the_framework(words, monkeypatch):
     assert llm.tokenizer("") == []
 
 
+def test_a_window_of_nothing_is_refused(words):
+    with pytest.raises(ValidationError, match="context_window"):
+        YandexLLM(**words, context_window=0)
+    assert YandexLLM(**words, context_window=2).metadata.num_output == 1
+
+
 def test_core_words_pass_through(words):
+    parser = PydanticOutputParser(_Parsed)
     llm = YandexLLM(
         **words,
+        output_parser=parser,
         system_prompt="Be brief.",
         completion_to_prompt=lambda prompt: f"<{prompt}>",
         messages_to_prompt=lambda messages: "joined",
         pydantic_program_mode="llm",
     )
     assert llm.system_prompt == "Be brief."
+    assert llm.output_parser is parser
     assert llm.pydantic_program_mode.value == "llm"
     assert llm.complete("Hi").text.endswith("<Hi>")
     assert llm.complete("Hi", formatted=True).text.endswith("Hi")
