@@ -56,5 +56,4 @@ class IamTokenAuth(_HeaderAuth):
 
 def secrets_of(auth: httpx.Auth) -> tuple[str, ...]:
     """The secrets a credential knows of; () for one that is not ours."""
-    found: tuple[str, ...] = getattr(auth, "secrets", ())
-    return found
+    return tuple(getattr(auth, "secrets", ()))

@@ -1,11 +1,13 @@
 """YandexClient: sends requests and awaits answers; every decision is made elsewhere, purely."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import aclosing, closing, suppress
+from contextvars import copy_context
 from dataclasses import dataclass, replace
-from functools import partial
+from hashlib import sha256
+from queue import SimpleQueue
 from typing import Any, Self, TypeVar
 from uuid import uuid4
 
@@ -201,12 +203,35 @@ class YandexClient:
     def embed_all(self, texts: Sequence[str], *, model: str) -> list[Embedding]:
         """Ask for the vectors of texts, in their order, a few at a time.
 
-        What fails first is raised, and nothing more is sent.
+        What fails first is raised at once; what is under way by then goes on, and nothing else.
         """
-        if len(texts) < 2:
+        found: dict[int, Embedding] = {}
+        ended: SimpleQueue[tuple[int, Embedding | BaseException]] = SimpleQueue()
+        waiting, stopped = iter(enumerate(texts)), threading.Event()
+        lock = threading.Lock()
+
+        def work() -> None:
+            while not stopped.is_set():
+                with lock:
+                    place, text = next(waiting, (-1, ""))
+                if place < 0:
+                    return
+                try:
+                    ended.put((place, self.embed(text, model=model)))
+                except BaseException as error:
+                    ended.put((place, error))
+
+        if not _started(work, min(_EMBEDDINGS_AT_ONCE, len(texts))):
             return [self.embed(text, model=model) for text in texts]
-        with ThreadPoolExecutor(min(_EMBEDDINGS_AT_ONCE, len(texts))) as threads:
-            return list(threads.map(partial(self.embed, model=model), texts))
+        try:
+            while len(found) < len(texts):
+                place, outcome = ended.get()
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                found[place] = outcome
+        finally:
+            stopped.set()
+        return [found[place] for place in range(len(texts))]
 
     async def aembed_all(self, texts: Sequence[str], *, model: str) -> list[Embedding]:
         """Ask for the vectors of texts, in their order, as `embed_all` does."""
@@ -247,7 +272,9 @@ class YandexClient:
         settings = self._settings
         if not settings.requests_per_second:
             return None
-        credential = secrets_of(settings.auth) or id(settings.auth)
+        # Of a secret, no more than a digest is kept.
+        secret = "\0".join(secrets_of(settings.auth)).encode()
+        credential = sha256(secret).digest() if secret else settings.auth
         quota = (credential, catalogue.folder_of(uri), settings.base_url)
         return PACES.of(quota, settings.requests_per_second)
 
@@ -399,6 +426,23 @@ class YandexClient:
             "wait": lambda state: wait(state) or 0.0,
             "reraise": True,
         }
+
+
+def _started(work: Callable[[], None], count: int) -> bool:
+    """Whether threads do the work, for more than one of it.
+
+    They are daemons, so that an interrupt or the end of the program need not wait for them. Where
+    the program is ending already, Python starts none.
+    """
+    if count < 2:
+        return False
+    started = 0
+    with suppress(RuntimeError):
+        for _ in range(count):
+            # What tracing and logging keep in context variables goes along.
+            threading.Thread(target=copy_context().run, args=(work,), daemon=True).start()
+            started += 1
+    return started > 0
 
 
 def _is_shared(response: httpx.Response) -> bool:

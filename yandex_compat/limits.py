@@ -8,61 +8,126 @@ import asyncio
 import os
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Hashable
+from itertools import count
 from math import ceil
-from typing import cast
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from pyrate_limiter import Rate
 
 # Requests that leave a second apart may arrive closer together than they left.
 _MARGIN = 1.05
 
 
 class Pace:
-    """Lets so many requests a second pass, in any second; the others wait."""
+    """Lets so many requests a second pass, in any second; the others wait, first come first served.
+
+    Of a rate above 1, the fraction is left out: 2.5 lets two pass.
+    """
 
     def __init__(self, per_second: float) -> None:
         from pyrate_limiter import InMemoryBucket, Rate, RateItem  # who only chats does without
 
-        limit = ceil(per_second)
-        self._bucket = InMemoryBucket([Rate(limit, ceil(1000 * _MARGIN * limit / per_second))])
-        self._item = RateItem
+        self.per_second = per_second
+        self._rate, self._item = Rate, RateItem
+        self._bucket = InMemoryBucket([self._window(per_second)])
         self._lock = threading.Lock()
+        self._tickets = count()
+        self._waiting: list[int] = []
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody waits and nothing that has passed counts any more."""
+        with self._lock:
+            self._bucket.leak(_milliseconds())
+            return not self._waiting and not self._bucket.count()
+
+    def slow_down(self, per_second: float) -> None:
+        """Keep to a lower rate from now on."""
+        with self._lock:
+            self.per_second = per_second
+            self._bucket.rates = [self._window(per_second)]
 
     def wait(self) -> None:
         """Wait until one more request may go out."""
-        while seconds := self._taken_or_wait():
-            time.sleep(seconds)
+        ticket = self._queued()
+        try:
+            while seconds := self._passed_or_wait(ticket):
+                time.sleep(seconds)
+        except BaseException:
+            self._leave(ticket)
+            raise
 
     async def await_turn(self) -> None:
         """Wait until one more request may go out, as `wait` does."""
-        while seconds := self._taken_or_wait():
-            await asyncio.sleep(seconds)
+        ticket = self._queued()
+        try:
+            while seconds := self._passed_or_wait(ticket):
+                await asyncio.sleep(seconds)
+        except BaseException:
+            self._leave(ticket)
+            raise
 
-    def _taken_or_wait(self) -> float:
-        """Seconds after which to ask again; 0 where the turn was taken."""
+    def _window(self, per_second: float) -> "Rate":
+        limit = max(1, int(per_second))
+        return self._rate(limit, ceil(1000 * _MARGIN * max(1, 1 / per_second)))
+
+    def _queued(self) -> int:
         with self._lock:
-            now = time.monotonic_ns() // 1_000_000
+            ticket = next(self._tickets)
+            self._waiting.append(ticket)
+            return ticket
+
+    def _leave(self, ticket: int) -> None:
+        with self._lock:
+            del self._waiting[bisect_left(self._waiting, ticket)]
+
+    def _passed_or_wait(self, ticket: int) -> float:
+        """Seconds after which to ask again; 0 where the request passed."""
+        with self._lock:
+            now = _milliseconds()
             self._bucket.leak(now)
             item = self._item("", now)
-            if self._bucket.put(item):
+            before = bisect_left(self._waiting, ticket)
+            if not before and self._bucket.put(item):
+                del self._waiting[0]
                 return 0
+            [window] = self._bucket.rates
+            free = max(0, cast("int", self._bucket.waiting(item)))
+            if before >= window.limit:
+                # Not yet its window; it looks again, since those before it may go away.
+                free = window.interval
             # What is left of a millisecond must not become a loop without a pause.
-            return max(1, cast("int", self._bucket.waiting(item))) / 1000
+            return max(1, free) / 1000
+
+
+def _milliseconds() -> int:
+    return time.monotonic_ns() // 1_000_000
 
 
 class Paces:
-    """The paces of a process, each for those who share a quota."""
+    """The paces of a process, each for those who share a quota, at the lowest rate of theirs."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._paces: dict[Hashable, Pace] = {}
 
     def of(self, quota: Hashable, per_second: float) -> Pace:
-        """The pace of a quota, which is what its users share: credential, folder, address."""
+        """The pace of a quota, which is what its users share: credential, folder, address.
+
+        A pace that is idle is forgotten, and with it the rate it had.
+        """
         with self._lock:
-            key = (quota, per_second)
-            if key not in self._paces:
-                self._paces[key] = Pace(per_second)
-            return self._paces[key]
+            pace = self._paces.get(quota)
+            if pace is None or (pace.per_second != per_second and pace.is_idle):
+                # Credentials come and go: what is idle is as good as new.
+                self._paces = {key: one for key, one in self._paces.items() if not one.is_idle}
+                pace = self._paces[quota] = Pace(per_second)
+            elif per_second < pace.per_second:
+                pace.slow_down(per_second)
+            return pace
 
     def forget(self) -> None:
         """Start anew, in a forked child: a thread that is not there may hold a lock."""

@@ -15,4 +15,5 @@ class Vectorization(BaseModel):
     """The model of queries."""
     requests_per_second: float | None = None
     """The most requests in a second, of all instances of this process that share credential, folder
-    and address; default 10, the service's quota; 0 for no limit."""
+    and address, of whose rates the lowest counts; default 10, the service's quota; 0 for no limit.
+    Above 1, a fraction is left out."""

@@ -1,8 +1,11 @@
 """The pace of embeddings: what passes in any second, and who shares it (WIRE Quotas)."""
 
 import asyncio
+import contextvars
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -77,10 +80,22 @@ def test_no_more_than_the_limit_passes_in_any_second(clock, per_second):
     for _ in range(200):
         pace.wait()
         passed.append(clock.now)
-    stretch = max(1, 1 / per_second)
-    assert busiest(passed, stretch) <= max(1, per_second * stretch) + (per_second % 1 > 0)
+    stretch, most = max(1, 1 / per_second), max(1, int(per_second))
+    assert busiest(passed, stretch) <= most
     # No slower than the limit, but for the margin.
-    assert passed[-1] - passed[0] < 1.1 * 200 / per_second
+    assert passed[-1] - passed[0] < 1.1 * 200 * stretch / most
+
+
+@pytest.mark.parametrize("processes", [3, 4, 8, 10])
+def test_several_processes_may_share_ten_a_second(clock, processes):
+    """Each by its part, as README says; all begin at once, which is the worst they can do."""
+    passed = []
+    for _ in range(processes):
+        clock.now, pace = 1_000.0, Pace(10 / processes)
+        for _ in range(20):
+            pace.wait()
+            passed.append(clock.now)
+    assert busiest(passed) <= 10
 
 
 def test_what_has_passed_is_forgotten(clock):
@@ -162,6 +177,54 @@ def test_waiting_leaves_the_event_loop_free():
     assert asyncio.run(scenario()) == ["free"] * 5 + ["turn"]
 
 
+def test_first_come_is_first_served(clock):
+    async def scenario() -> list[int]:
+        pace, order = Pace(2), []
+
+        async def waiting(number: int) -> None:
+            await pace.await_turn()
+            order.append(number)
+
+        await asyncio.gather(*(waiting(number) for number in range(12)))
+        return order
+
+    assert asyncio.run(scenario()) == list(range(12))
+
+
+def test_those_who_wait_seldom_look():
+    """A thousand waiters that all looked each tenth of a second would be busy with it."""
+    looks: list[int] = []
+
+    class Noting(Pace):
+        def _passed_or_wait(self, ticket: int) -> float:
+            looks.append(ticket)
+            return super()._passed_or_wait(ticket)
+
+    async def scenario() -> None:
+        pace = Noting(10)
+        tasks = [asyncio.create_task(pace.await_turn()) for _ in range(500)]
+        await asyncio.sleep(0.5)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert pace._waiting == []
+
+    asyncio.run(scenario())
+    assert len(looks) < 1_000
+
+
+def test_those_behind_one_who_goes_away_move_up():
+    async def scenario() -> None:
+        pace = Pace(5)
+        tasks = [asyncio.create_task(pace.await_turn()) for _ in range(500)]
+        await asyncio.sleep(0)
+        for task in tasks[5:-1]:
+            task.cancel()
+        await asyncio.wait_for(tasks[-1], 10)
+
+    asyncio.run(scenario())
+
+
 def test_a_cancelled_waiter_takes_no_turn():
     async def scenario() -> int:
         pace = Pace(1)
@@ -180,7 +243,35 @@ def test_a_quota_has_one_pace_and_others_have_their_own():
     paces = Paces()
     assert paces.of("a", 10) is paces.of("a", 10)
     assert paces.of("a", 10) is not paces.of("b", 10)
-    assert paces.of("a", 10) is not paces.of("a", 5)
+
+
+def test_the_lowest_rate_of_a_quota_counts(clock):
+    paces = Paces()
+    pace = paces.of("a", 10)
+    pace.wait()
+    assert paces.of("a", 5) is pace
+    assert paces.of("a", 10) is pace
+    for _ in range(4):
+        pace.wait()
+    assert clock.waits == []
+    pace.wait()
+    assert len(clock.waits) == 1
+    clock.now += 10
+    assert paces.of("a", 10).per_second == 10  # nobody is left who asked for less
+
+
+def test_idle_paces_are_forgotten(clock):
+    paces = Paces()
+    for number in range(100):
+        paces.of(number, 10).wait()
+        clock.now += 1
+    assert len(paces._paces) < 5
+
+
+def test_no_credential_is_kept_in_plain_text(emulator):
+    client = YandexClient(api_key="test-key", folder_id="test-folder", base_url=emulator.chat_url)
+    client.embed("a", model="text-search-doc")
+    assert "test-key" not in repr(PACES._paces)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -361,6 +452,72 @@ def test_after_a_failure_nothing_more_is_sent(client, emulator, asynchronous):
     emulator.settle()
     # A few more may go out before the one who waits for the first has woken up.
     assert len(emulator.requests) < 200
+
+
+def test_the_first_failure_in_time_is_raised_at_once():
+    """However long the text that stands first takes."""
+    release = threading.Event()
+
+    def service(request: httpx.Request) -> httpx.Response:
+        if b'"0"' in request.content:
+            release.wait(30)
+        return httpx.Response(401, json={"error": "no"})
+
+    with httpx.Client(transport=httpx.MockTransport(service)) as http_client:
+        client = YandexClient(
+            api_key="k", folder_id="f", requests_per_second=0, http_client=http_client
+        )
+        with pytest.raises(AuthenticationError):
+            client.embed_all([str(number) for number in range(9)], model="text-search-doc")
+        assert not release.is_set()
+        release.set()
+
+
+@pytest.mark.parametrize("ending", ["thread", "atexit", "interrupt"])
+def test_texts_are_embedded_while_the_program_ends(emulator, ending):
+    code = f"""
+import atexit, os, signal, threading, time, sys
+from yandex_compat import YandexClient
+client = YandexClient(api_key="test-key", folder_id="test-folder", base_url={emulator.chat_url!r})
+
+def work():
+    print(len(client.embed_all(["a", "b", "c"], model="text-search-doc")))
+
+if {ending!r} == "atexit":
+    atexit.register(work)
+elif {ending!r} == "thread":
+    main = threading.main_thread()
+    threading.Thread(target=lambda: (main.join(), time.sleep(0.2), work())).start()
+else:
+    threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    try:
+        work()
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+    if ending == "interrupt":
+        held = {"status": 200, "path": PATH, "body": {}, "gate": True}
+        emulator.script(held, held, held)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ran.stdout == ("interrupted\n" if ending == "interrupt" else "3\n"), ran.stderr
+    assert ran.stderr == ""
+
+
+def test_what_tracing_keeps_goes_along(emulator):
+    span = contextvars.ContextVar("span", default=None)
+    seen = []
+
+    def service(request: httpx.Request) -> httpx.Response:
+        seen.append(span.get())
+        return httpx.Response(200, json={"data": [{"index": 0, "embedding": [1.0]}]})
+
+    span.set("mine")
+    with httpx.Client(transport=httpx.MockTransport(service)) as http_client:
+        client = YandexClient(
+            api_key="k", folder_id="f", requests_per_second=0, http_client=http_client
+        )
+        client.embed_all(["a", "b", "c"], model="text-search-doc")
+    assert seen == ["mine"] * 3
 
 
 def test_texts_go_out_a_few_at_a_time():
