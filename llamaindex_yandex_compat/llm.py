@@ -79,7 +79,7 @@ class YandexLLM(Generation, YandexConnection, StructuredPrediction):
         """As many numbers as a text has tokens, by an offline estimate on the high side.
 
         For `Settings.tokenizer` and whatever else counts: the framework's own counts by a model of
-        OpenAI, in which Russian takes half as many again.
+        OpenAI, in which Russian takes more.
         """
         return list(range(estimated_tokens(text)))
 

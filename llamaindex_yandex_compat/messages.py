@@ -227,7 +227,10 @@ def to_selections(response: ChatResponse) -> list[ToolSelection]:
     calls = _calls(response.message)
     if "finish_reason" not in response.additional_kwargs:
         if not isinstance(response, _GrowingResponse):
-            return [_selection(call, decode_beginning(call.arguments)) for call in calls]
+            return [
+                _selection(call, call.parsed_arguments or decode_beginning(call.arguments))
+                for call in calls
+            ]
         so_far = response._arguments
         return [_selection(call, so_far[call.id].decode(call.arguments)) for call in calls]
     cut = response.additional_kwargs["finish_reason"] in CUT_SHORT

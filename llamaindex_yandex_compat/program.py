@@ -1,7 +1,10 @@
 """StructuredProgram: asks for an object, and makes it of the answer."""
 
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import aclosing, closing
+import re
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
+from contextlib import aclosing, closing, suppress
+from copy import deepcopy
+from itertools import islice
 from typing import Any, Generic, Protocol
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse
@@ -11,11 +14,16 @@ from llama_index.core.prompts import BasePromptTemplate
 from llama_index.core.types import BasePydanticProgram, Model
 from pydantic import BaseModel, RootModel, ValidationError
 
-from yandex_compat import MalformedAnswer
+from yandex_compat import ConfigurationError, MalformedAnswer
 from yandex_compat.completion import why_cut
-from yandex_compat.jsontext import BeginningDecoder, decode_first, encode
+from yandex_compat.jsontext import BeginningDecoder, decode_prefix, encode
 
 Words = dict[str, Any]
+
+_ITS_OWN = {"messages", "chat_history", "user_msg", "tools"}
+# A model writes little before its JSON; a text full of braces is not searched to its end.
+_MOST_BEGINNINGS = 50
+_BRACKET = re.compile(r"[{\[]")
 
 
 class Way(Protocol):
@@ -90,6 +98,10 @@ class StructuredProgram(BasePydanticProgram[Model]):
         yield self._object(response)
 
     def _words(self, given: Mapping[str, Any] | None, prompt_args: Words) -> Words:
+        for word in _ITS_OWN & (given or {}).keys():
+            raise ConfigurationError(
+                f"{word} is what structured prediction asks with: leave it out of llm_kwargs."
+            )
         messages = self._prompt.format_messages(llm=self._llm, **prompt_args)
         return self._way.words(self._llm._extend_messages(messages), dict(given or {}))
 
@@ -101,18 +113,32 @@ class StructuredProgram(BasePydanticProgram[Model]):
         if cut := why_cut(reason, response.message.content or ""):
             raise MalformedAnswer(f"The answer is no {name}. {cut}")
         text = self._way.text(response)
-        try:
-            value = decode_first(_from_its_beginning(text, self._output_cls))
-        except ValueError:
-            raise MalformedAnswer(
-                f"The answer holds no whole JSON, where {name} was expected: {text[:200]!r}. Try "
-                f"another model, or another pydantic_program_mode."
-            ) from None
-        try:
-            return self._output_cls.model_validate_json(encode(value))
-        except ValidationError as error:
-            wrong = "; ".join(f"{_place(one['loc'])}: {one['msg']}" for one in error.errors()[:5])
-            raise MalformedAnswer(f"The answer is no {name}: {wrong}.") from None
+        wrong: str | None = None
+        for value in _values(text):
+            try:
+                return self._output_cls.model_validate_json(encode(value))
+            except ValidationError as error:
+                wrong = wrong or _told(error)
+        if wrong:
+            raise MalformedAnswer(f"The answer is no {name}: {wrong}.")
+        raise MalformedAnswer(
+            f"The answer holds no whole JSON, where {name} was expected: {text[:200]!r}. Try "
+            f"another model, or another pydantic_program_mode."
+        )
+
+
+def _values(text: str) -> Iterator[Any]:
+    """The JSON that a text is, or else what it holds: each value that begins with a bracket."""
+    text = text.strip()
+    brackets = (found.start() for found in _BRACKET.finditer(text))
+    end = 0
+    for start in (0, *islice(brackets, _MOST_BEGINNINGS)):
+        if start and start < end:
+            continue  # it stands inside a value that was given
+        with suppress(ValueError):
+            value, length = decode_prefix(text[start:])
+            end = start + length
+            yield value
 
 
 class _GrowingObject(Generic[Model]):
@@ -131,16 +157,22 @@ class _GrowingObject(Generic[Model]):
             return None
         self._known = known
         try:
-            return self._output_cls.model_validate(known)
-        except ValidationError:
+            # Validators may change what they are given, and fail on a part in any way of theirs.
+            return self._output_cls.model_validate(deepcopy(known))
+        except Exception:
             return self._flexible.model_validate(known)
 
 
 def _from_its_beginning(text: str, output_cls: type[BaseModel]) -> str:
-    """The text without what a model wrote before its JSON."""
-    signs = "{[" if issubclass(output_cls, RootModel) else "{"
-    starts = [at for sign in signs if (at := text.find(sign)) >= 0]
-    return text[min(starts) :] if starts else text.lstrip()
+    """The text without what a model wrote before its object, or whatever a root model is."""
+    if issubclass(output_cls, RootModel):
+        return text.lstrip()
+    start = text.find("{")
+    return text[start:] if start >= 0 else ""
+
+
+def _told(error: ValidationError) -> str:
+    return "; ".join(f"{_place(one['loc'])}: {one['msg']}" for one in error.errors()[:5])
 
 
 def _place(location: Sequence[int | str]) -> str:

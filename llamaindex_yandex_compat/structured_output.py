@@ -22,7 +22,7 @@ from llama_index.core.types import BasePydanticProgram, Model, PydanticProgramMo
 from pydantic import BaseModel
 
 from llamaindex_yandex_compat.program import StructuredProgram, Words
-from llamaindex_yandex_compat.tools import closed
+from llamaindex_yandex_compat.tools import closed, tool_spec, with_root
 from yandex_compat import ConfigurationError, UnsupportedError
 
 dispatcher = get_dispatcher(__name__)
@@ -115,11 +115,19 @@ def _program(
             return get_program_for_llm(output_cls, prompt, llm, pydantic_program_mode=mode)
 
 
+# What is said of functions, which asks for nothing where none is called.
+_OF_FUNCTIONS = {"tool_choice", "tool_required", "allow_parallel_tool_calls"}
+
+
+def _without_words_of_functions(given: Words) -> Words:
+    return {word: value for word, value in given.items() if word not in _OF_FUNCTIONS}
+
+
 class _AsJson:
     """By JSON of the schema."""
 
     def __init__(self, llm: StructuredPrediction, output_cls: type[BaseModel]) -> None:
-        schema = output_cls.model_json_schema()
+        schema = with_root(output_cls.model_json_schema())
         described: Words = {"name": output_cls.__name__, "schema": schema}
         if llm.strict is not None:
             described |= {"schema": closed(schema) if llm.strict else schema, "strict": llm.strict}
@@ -131,7 +139,8 @@ class _AsJson:
                 "response_format is what structured prediction asks with: leave it out of "
                 "llm_kwargs, or call chat."
             )
-        return {**given, "messages": messages, "response_format": self._form}
+        own = _without_words_of_functions(given)
+        return {**own, "messages": messages, "response_format": self._form}
 
     def text(self, response: ChatResponse) -> str:
         return response.message.content or ""
@@ -149,6 +158,11 @@ class _AsCall:
             )
         self._llm = llm
         self._tool = get_function_tool(output_cls)
+        if tool_spec(self._tool)["function"]["parameters"].get("type") != "object":
+            raise UnsupportedError(
+                f"{output_cls.__name__} is no object, and a function takes nothing else: leave "
+                f"pydantic_program_mode out, or wrap it in a class with a field."
+            )
 
     def words(self, messages: list[ChatMessage], given: Words) -> Words:
         asked: Words = {"tool_required": True, **given, "chat_history": messages}
@@ -167,7 +181,8 @@ class _AsText:
 
     def words(self, messages: list[ChatMessage], given: Words) -> Words:
         own = [message.model_copy(deep=True) for message in messages]  # the parser writes into them
-        return {**given, "messages": self._parser.format_messages(own)}
+        words = _without_words_of_functions(given)
+        return {**words, "messages": self._parser.format_messages(own)}
 
     def text(self, response: ChatResponse) -> str:
         return response.message.content or ""

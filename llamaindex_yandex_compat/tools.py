@@ -8,16 +8,33 @@ from llama_index.core.tools import BaseTool
 from yandex_compat import ConfigurationError, Tool, ToolChoice, UnsupportedError
 from yandex_compat.parameters import tool_choice
 
+# The words of a schema whose values are schemas by name, and those whose values are no schemas.
+_NAMED_SCHEMAS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
+_VALUES = ("default", "examples", "enum", "const", "required")
+
 
 def tool_spec(tool: BaseTool) -> dict[str, Any]:
     """A tool in the OpenAI form, as events show it; the framework's own would rename it."""
     metadata = tool.metadata
+    parameters = metadata.get_parameters_dict()
+    if "type" not in parameters and metadata.fn_schema:
+        # That of a class that holds itself is a reference, which the framework leaves out.
+        parameters = with_root(metadata.fn_schema.model_json_schema())
     function = {
         "name": metadata.get_name(),
         "description": metadata.description,
-        "parameters": metadata.get_parameters_dict(),
+        "parameters": parameters,
     }
     return {"type": "function", "function": function}
+
+
+def with_root(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema whose own words stand at its root, where it was a reference to one of its parts."""
+    name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
+    referred = schema.get("$defs", {}).get(name)
+    if not referred:
+        return schema
+    return {**referred, **{word: part for word, part in schema.items() if word != "$ref"}}
 
 
 def closed(schema: Any) -> Any:  # noqa: ANN401 -- a part of a schema is any value
@@ -26,8 +43,14 @@ def closed(schema: Any) -> Any:  # noqa: ANN401 -- a part of a schema is any val
         return [closed(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    parts = {word: closed(part) for word, part in schema.items()}
+    parts = {word: _closed_part(word, part) for word, part in schema.items()}
     return {"additionalProperties": False, **parts} if schema.get("type") == "object" else parts
+
+
+def _closed_part(word: str, part: Any) -> Any:  # noqa: ANN401
+    if word in _NAMED_SCHEMAS and isinstance(part, dict):
+        return {name: closed(schema) for name, schema in part.items()}
+    return part if word in _VALUES else closed(part)
 
 
 def to_tools(tools: Iterable[Any], *, strict: bool | None = None) -> tuple[Tool, ...]:

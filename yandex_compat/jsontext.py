@@ -10,6 +10,7 @@ from pydantic_core import from_json, to_json
 
 # Models write line ends into strings as they are.
 _LENIENT = json.JSONDecoder(strict=False)
+_STRUCTURE = re.compile(r'\\.|["{}]', re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -17,11 +18,12 @@ def decode(data: bytes | str) -> Any:  # noqa: ANN401 -- JSON is any value
     """Decode JSON; ValueError if it is none, or is nested too deeply.
 
     pydantic_core refuses a byte-order mark, a lone surrogate (half an emoji in one delta, the other
-    half in the next) and a line end inside a string, all of which are sent.
+    half in the next; to some versions, a TypeError) and a line end inside a string, all of which
+    are sent.
     """
     try:
         return from_json(data)
-    except ValueError:
+    except (TypeError, ValueError):
         pass
     text = data.removeprefix("\ufeff") if isinstance(data, str) else data
     with _depth_is_a_value():
@@ -32,15 +34,20 @@ def is_strict(text: str) -> bool:
     """Whether the text is JSON to any reader, and not only to a lenient one."""
     try:
         from_json(text)
-    except ValueError:
+    except (TypeError, ValueError):
         return False
     return True
 
 
 def decode_first(text: str) -> Any:  # noqa: ANN401
     """The JSON value that the text begins with, whatever follows it; ValueError if it is cut."""
+    return decode_prefix(text)[0]
+
+
+def decode_prefix(text: str) -> tuple[Any, int]:
+    """The JSON value that the text begins with, and where it ends; ValueError if it is cut."""
     with _depth_is_a_value():
-        return _LENIENT.raw_decode(text)[0]
+        return _LENIENT.raw_decode(text)
 
 
 @contextmanager
@@ -84,29 +91,50 @@ def decode_beginning(text: str) -> dict[str, Any]:
     """What the beginning of a JSON object already says, a text cut short included; else {}."""
     try:
         value = from_json(text, allow_partial="trailing-strings")
-    except ValueError:
-        return {}
+    except (TypeError, ValueError):
+        return decode_object(text) or {}
     return value if isinstance(value, dict) else {}
 
 
 class BeginningDecoder:
     """Tells what a growing JSON object says so far, in time linear in its whole length.
 
-    A text is decoded where it has grown by an eighth since the last time; until then, what it said
-    that time stands.
+    A text is decoded where it has grown by an eighth since the last time, and where the object is
+    whole; until then, what it said the last time stands.
     """
 
-    __slots__ = ("_length", "_said")
+    __slots__ = ("_depth", "_in_string", "_length", "_said", "_scanned")
 
     def __init__(self) -> None:
         self._length = 0
         self._said: dict[str, Any] = {}
+        self._begin_scan()
 
     def decode(self, text: str) -> dict[str, Any]:
         """What the text says, which was given shorter before."""
-        if not self._length <= len(text) < self._length * 9 / 8:
+        known = self._length <= len(text) < self._length * 9 / 8
+        if not known or (self._is_whole(text) and self._length != len(text)):
             self._length, self._said = len(text), decode_beginning(text)
         return self._said
+
+    def _begin_scan(self) -> None:
+        self._scanned = self._depth = 0
+        self._in_string = False
+
+    def _is_whole(self, text: str) -> bool:
+        """Whether every brace is closed; each sign of the text is looked at once."""
+        if len(text) < self._scanned:
+            self._begin_scan()
+        last = self._scanned
+        for sign in _STRUCTURE.finditer(text, self._scanned):
+            last = sign.end()
+            if sign[0] == '"':
+                self._in_string = not self._in_string
+            elif not self._in_string and sign[0] in "{}":
+                self._depth += 1 if sign[0] == "{" else -1
+        # A backslash at the end waits for the sign that it escapes.
+        self._scanned = len(text) - (1 if text.endswith("\\") and last < len(text) else 0)
+        return not self._in_string and self._depth == 0 and text.rstrip().endswith("}")
 
 
 class SurrogateJoiner:

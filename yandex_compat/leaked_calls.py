@@ -23,7 +23,7 @@ _LONGEST_OPENING = 200
 
 
 def callable_names(request: CompletionRequest) -> Mapping[str, str]:
-    """The functions that a leaked call may name, as they went out, with their own names.
+    """The functions that a leaked call may name, as they went out or by their own names.
 
     There are none where none may be called.
     """
@@ -36,7 +36,8 @@ def callable_names(request: CompletionRequest) -> Mapping[str, str]:
     elif choice and choice.allowed:
         own &= set(choice.allowed)
     names = ToolNames(request)
-    return {names.sent(name): name for name in own}
+    # A prompt may have told the model the names that its user knows.
+    return {name: name for name in own} | {names.sent(name): name for name in own}
 
 
 def with_leaked_call(

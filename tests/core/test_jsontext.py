@@ -140,3 +140,35 @@ def test_a_growing_object_is_told_often_and_decoded_seldom(monkeypatch):
         assert len(said) >= (length - 10) * 8 / 9 - 10
     assert sum(decoded) < 10 * len(whole)
     assert decoder.decode('{"a": 1') == {"a": 1}
+
+
+WHOLE = '{"a": "}{\\"}", "b": {"c": "\\\\"}, "days": 12345}'
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_a_whole_object_is_told_as_soon_as_it_is(size):
+    decoder = jsontext.BeginningDecoder()
+    for end in range(size, len(WHOLE), size):
+        told = decoder.decode(WHOLE[:end])
+        assert told.get("days", 0) in (0, 1, 12, 123, 1234, 12345)
+    for rest in ("", " ", "\n"):
+        assert decoder.decode(WHOLE + rest) == {"a": '}{"}', "b": {"c": "\\"}, "days": 12345}
+    assert decoder.decode(WHOLE[:20])["a"].startswith("}")
+
+
+def test_braces_inside_a_text_make_nothing_whole(monkeypatch):
+    """A text of braces would else be decoded anew with each of them."""
+    given: list[int] = []
+    real = jsontext.decode_beginning
+    monkeypatch.setattr(
+        jsontext, "decode_beginning", lambda text: given.append(len(text)) or real(text)
+    )
+    decoder, text = jsontext.BeginningDecoder(), '{"code": "' + "}" * 3_000
+    for end in range(len(text)):
+        decoder.decode(text[:end])
+    assert sum(given) < 12 * len(text)
+
+
+@pytest.mark.parametrize("text", ['{"a": "\ud83d"}', '{"a": "\ud83d'])
+def test_half_a_character_is_no_error_of_another_kind(text):
+    assert jsontext.decode_beginning(text).get("a", "\ud83d") == "\ud83d"

@@ -181,3 +181,12 @@ def test_over_the_wire(emulator, client, streaming, choice):
     else:
         answer = folded([client.stream(off)]) if streaming else client.complete(off)
         assert (answer.text, answer.tool_calls) == (RECORDED, ())
+
+
+@pytest.mark.parametrize("written", ["погода", "pogoda"])
+def test_a_leaked_call_may_name_a_tool_as_its_user_does(written):
+    """A prompt may have told the model the name that the user knows."""
+    names = callable_names(request(tools=(Tool("погода"),)))
+    leaked = Completion(text=f'[TOOL_CALL_START]{written}\n{{"a": 1}}')
+    told = with_leaked_call(leaked, names, mint)
+    assert told.tool_calls == (ToolCall("minted", "погода", '{"a": 1}'),)

@@ -8,11 +8,13 @@ import pytest
 from llama_index.core import Document, PromptTemplate, SummaryIndex, VectorStoreIndex
 from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.indices.property_graph import SchemaLLMPathExtractor
 from llama_index.core.instrumentation.dispatcher import DISPATCHER_SPAN_DECORATED_ATTR
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.output_parsers import PydanticOutputParser
 from llama_index.core.prompts import ChatPromptTemplate, SelectorPromptTemplate
-from pydantic import BaseModel, ConfigDict, RootModel
+from llama_index.core.schema import TextNode
+from pydantic import BaseModel, ConfigDict, RootModel, model_validator
 from pydantic_core import from_json
 
 from llamaindex_yandex_compat import YandexLLM
@@ -342,6 +344,12 @@ def test_strict_leaves_what_a_schema_says_itself_and_reaches_into_choices(words,
     YandexLLM(**words, strict=True).structured_predict(Atlas, PROMPT, of="France")
     schema = bodies()[0]["response_format"]["json_schema"]["schema"]
     assert schema["properties"]["counts"]["additionalProperties"] == {"type": "integer"}
+    values = {"default": {"type": "object"}, "enum": [{"type": "object"}]}
+    assert closed(values) == values
+    assert closed({"properties": {"default": {"type": "object"}}})["properties"]["default"] == {
+        "additionalProperties": False,
+        "type": "object",
+    }
     assert closed({"anyOf": [{"type": "object"}, {"type": "null"}]}) == {
         "anyOf": [{"additionalProperties": False, "type": "object"}, {"type": "null"}]
     }
@@ -383,6 +391,101 @@ async def test_the_same_is_not_told_twice(qwen, way, form, emulator):
     *partial, _ = await predicted(qwen, form)
     told = [each.model_dump_json() for each in partial]
     assert len(told) == len(set(told))
+
+
+class Shouted(BaseModel):
+    name: str
+    people: int = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shout(cls, given: Any) -> Any:
+        given["name"] = given["name"].upper()  # a KeyError while it is not there yet
+        return given
+
+
+@every_way
+@pytest.mark.parametrize("form", ["stream", "astream"])
+async def test_a_validator_that_fails_on_half_an_object_is_asked_again(qwen, way, form, emulator):
+    qwen.pydantic_program_mode = way
+    emulator.script(answer(way, {"people": 100, "name": "abc def ghi"}, "Shouted"))
+    found = await predicted(qwen, form, Shouted)
+    assert found[-1] == Shouted(name="abc def ghi", people=100)
+
+
+IN_PROSE = [
+    (City, 'The format {name} is used: {"name": "Париж"}', City(name="Париж")),
+    (City, '{"about": {"name": "Тверь"}} {"name": "Париж"}', City(name="Париж")),
+    (Cities, 'Based on [1]: [{"name": "Париж"}]', Cities([City(name="Париж")])),
+    (RootModel[str], '"use {x} here"', RootModel[str]("use {x} here")),
+    (RootModel[int], "5", RootModel[int](5)),
+]
+
+
+@every_form
+@pytest.mark.parametrize(("output_cls", "text", "value"), IN_PROSE)
+async def test_the_value_that_fits_is_found_in_a_text(llm, form, emulator, output_cls, text, value):
+    emulator.script({"text": text})
+    assert (await predicted(llm, form, output_cls))[-1] == value
+
+
+async def test_a_text_full_of_braces_is_not_searched_to_its_end(llm, emulator):
+    emulator.script({"text": "{ " * 20_000 + '{"name": "Париж"}'})
+    with pytest.raises(MalformedAnswer):
+        await predicted(llm, "apredict")
+
+
+@every_way
+@every_form
+@pytest.mark.parametrize(
+    "said",
+    [{"tool_choice": "required"}, {"tool_required": True}, {"allow_parallel_tool_calls": False}],
+)
+async def test_what_is_said_of_functions_asks_for_nothing_elsewhere(
+    model, way, form, said, emulator, bodies
+):
+    emulator.script(answer(way, PARIS))
+    assert (await predicted(model, form, llm_kwargs=said))[-1] == City(**PARIS)
+    assert ("tool_choice" in bodies()[0]) is (way == "function")
+
+
+@every_way
+@every_form
+@pytest.mark.parametrize("word", ["tools", "messages", "chat_history"])
+async def test_what_a_prediction_asks_with_is_not_the_caller_s(model, way, form, word, emulator):
+    with pytest.raises(ConfigurationError, match=word):
+        await predicted(model, form, llm_kwargs={word: []})
+    assert emulator.requests == []
+
+
+@pytest.mark.parametrize("way", ["default", "function"])
+def test_a_class_that_holds_itself_goes_out_with_its_own_words(llm, way, emulator, bodies):
+    llm.pydantic_program_mode = way
+    emulator.script(answer(way, {"name": "a"}, "Node"))
+    assert llm.structured_predict(Node, PROMPT, of="France") == Node(name="a")
+    [body] = bodies()
+    schema = (
+        body["tools"][0]["function"]["parameters"]
+        if way == "function"
+        else body["response_format"]["json_schema"]["schema"]
+    )
+    assert schema["type"] == "object"
+    assert schema["properties"].keys() == {"name", "children"}
+    assert schema["$defs"]["Node"]["properties"].keys() == {"name", "children"}
+
+
+def test_a_function_takes_no_list(llm, emulator):
+    llm.pydantic_program_mode = "function"
+    with pytest.raises(UnsupportedError, match=r"Cities.*pydantic_program_mode"):
+        llm.structured_predict(Cities, PROMPT, of="France")
+    assert emulator.requests == []
+
+
+async def test_what_forgives_a_value_error_does_not_forgive_a_malformed_answer(llm, emulator):
+    extractor = SchemaLLMPathExtractor(llm=llm, raise_on_error=False)
+    emulator.script({"text": '{"wrong": 1}'})
+    with pytest.raises(MalformedAnswer):
+        await extractor.acall([TextNode(text="Париж")])
 
 
 @every_form

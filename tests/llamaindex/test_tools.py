@@ -281,6 +281,23 @@ def test_what_arguments_say_does_not_depend_on_the_order_of_asking(qwen, emulato
             assert other.tool_kwargs.get("text", "").startswith(one.tool_kwargs.get("text", ""))
 
 
+def test_whole_arguments_are_read_as_leniently_without_a_finish_reason(qwen, emulator):
+    """Of a response that was kept and built again, nothing says that it has ended."""
+    emulator.script({"tool_calls": [{"name": "f", "arguments": '{"sql": "drop\nx"}'}]})
+    message = qwen.chat([ChatMessage("Hi")]).message
+    [call] = qwen.get_tool_calls_from_response(ChatResponse(message=message))
+    assert call.tool_kwargs == {"sql": "drop\nx"}
+
+
+def test_a_call_that_is_whole_is_told_whole_before_the_end(qwen, emulator):
+    arguments = {"city": "Санкт-Петербург", "days": 12345}
+    emulator.script({"tool_calls": [{"name": "f", "arguments": arguments}] * 2})
+    *_, before, last = list(qwen.stream_chat([ChatMessage("Hi")]))
+    for response in (before, last):
+        calls = qwen.get_tool_calls_from_response(response)
+        assert [call.tool_kwargs for call in calls] == [arguments] * 2
+
+
 @pytest.mark.parametrize("form", ["stream_chat", "astream_chat"])
 async def test_calls_that_grow_side_by_side_keep_their_arguments_apart(qwen, form, emulator):
     texts = {"a": "один " * 40, "b": "two " * 40}
