@@ -107,6 +107,7 @@ class Accumulator:
             finish_reason=end.finish_reason,
             usage=end.usage,
             model=end.model,
+            model_version=end.model_version,
             id=end.id,
             system_fingerprint=end.system_fingerprint,
             service_tier=end.service_tier,

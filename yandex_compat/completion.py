@@ -108,6 +108,7 @@ class Completion:
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     model: str | None = None
+    model_version: str | None = None
     id: str | None = None
     system_fingerprint: str | None = None
     service_tier: str | None = None
@@ -162,6 +163,7 @@ class StreamEnd:
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     model: str | None = None
+    model_version: str | None = None
     id: str | None = None
     system_fingerprint: str | None = None
     request_id: str | None = None

@@ -30,7 +30,10 @@ class SSEFraming:
         self._bare = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The payloads that these bytes complete."""
+        """The payloads that these bytes complete.
+
+        Raises FramingError for one larger than MAX_EVENT_BYTES.
+        """
         after_cr = self._rest[-1:] == [b"\r"]
         self._rest.append(data)
         self._rest_size += len(data)
@@ -78,3 +81,39 @@ class SSEFraming:
         held = b"\r" if data.endswith(b"\r") else b""
         body = data[: len(data) - len(held)]
         return body.replace(b"\r\n", b"\n").replace(b"\r", b"\n") + held
+
+
+class JSONLinesFraming:
+    """JSON lines: yields each line that is not blank (WIRE B6).
+
+    Lines end in LF or CRLF, and in nothing else: a JSON string may hold U+2028 and its like
+    unescaped, and no CR.
+    """
+
+    __slots__ = ("_rest", "_rest_size")
+
+    def __init__(self) -> None:
+        self._rest: list[bytes] = []
+        self._rest_size = 0
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The lines that these bytes complete; FramingError for one over MAX_EVENT_BYTES."""
+        self._rest.append(data)
+        self._rest_size += len(data)
+        lines: list[bytes] = []
+        if b"\n" in data:
+            *lines, rest = b"".join(self._rest).split(b"\n")
+            self._rest, self._rest_size = [rest], len(rest)
+        if self._rest_size > MAX_EVENT_BYTES:
+            raise FramingError(f"one line of the stream is larger than {MAX_EVENT_BYTES} bytes")
+        return _without_blanks(lines)
+
+    def close(self) -> list[bytes]:
+        """The line that the end of the body left without its line end."""
+        rest, self._rest = b"".join(self._rest), []
+        return _without_blanks([rest])
+
+
+def _without_blanks(lines: list[bytes]) -> list[bytes]:
+    bare = (line.removeprefix(_BYTE_ORDER_MARK).strip(b" \t\r") for line in lines)
+    return [line for line in bare if line]

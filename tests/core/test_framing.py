@@ -3,7 +3,7 @@
 import pytest
 
 from yandex_compat import framing
-from yandex_compat.framing import FramingError, SSEFraming
+from yandex_compat.framing import MAX_EVENT_BYTES, FramingError, JSONLinesFraming, SSEFraming
 
 
 def payloads(*parts: bytes) -> list[bytes]:
@@ -117,3 +117,26 @@ def test_the_pieces_of_one_line_are_gone_through_once():
         assert frames.feed(part) == []
     assert frames.feed(b"\n\n") == [b"a" * 100]
     assert pieces.seen == 102
+
+
+LINES = b'{"a":1}\n{"b":"\xe2\x80\xa8\xc2\x85"}\r\n\n \t\n{"c":3}'
+
+
+def test_json_lines_end_in_lf_and_nothing_else():  # WIRE B6
+    whole = [b'{"a":1}', b'{"b":"\xe2\x80\xa8\xc2\x85"}', b'{"c":3}']
+    for at in range(len(LINES) + 1):
+        framing = JSONLinesFraming()
+        given = framing.feed(LINES[:at]) + framing.feed(LINES[at:]) + framing.close()
+        assert given == whole
+
+
+def test_a_json_line_of_any_size_up_to_the_largest():
+    framing = JSONLinesFraming()
+    assert framing.feed(b"x" * MAX_EVENT_BYTES) == []
+    assert framing.feed(b"\n") == [b"x" * MAX_EVENT_BYTES]
+    with pytest.raises(FramingError, match="larger"):
+        framing.feed(b"x" * (MAX_EVENT_BYTES + 1))
+
+
+def test_a_byte_order_mark_is_no_json():
+    assert JSONLinesFraming().feed(b"\xef\xbb\xbf{}\n") == [b"{}"]

@@ -1,6 +1,5 @@
 """A whole chat answer, and what its parts share with a streamed one (WIRE A1, A2, A6, A7, A16)."""
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,28 +12,25 @@ from yandex_compat.completion import (
     Logprobs,
     Usage,
 )
-from yandex_compat.errors import MalformedAnswer, error_from_response, is_error
-from yandex_compat.jsontext import SurrogateJoiner
+from yandex_compat.errors import MalformedAnswer
 from yandex_compat.messages import ToolCall
 from yandex_compat.tool_calls import CallIds, mint_id
 from yandex_compat.tool_names import ToolNames
-
-WRONG_SHAPE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What reading an answer of another shape than documented raises."""
-
-_LAST_WORD = re.compile(r"[\w.~+/=-]+\Z")
+from yandex_compat.wires.values import (
+    WRONG_SHAPE,
+    body_of,
+    count_or_none,
+    joined,
+    misshapen,
+    text_or_none,
+)
 
 
 def decode(
     data: bytes, request: CompletionRequest, *, mint: Callable[[], str] = mint_id
 ) -> Completion:
     """A whole answer; MalformedAnswer where it has no choice, APIError where it is an error."""
-    try:
-        body = jsontext.decode(data)
-    except ValueError:
-        raise MalformedAnswer(f"The answer is no JSON: {beginning(data)}") from None
-    if is_error(body):
-        raise error_from_response(200, {}, data)
+    body = body_of("The answer", data)
     ids, names = CallIds(request.messages, mint), ToolNames(request)
     try:
         first, *others = [_completion(body, choice, ids, names) for choice in body["choices"]]
@@ -53,9 +49,9 @@ def _completion(
     reason = text_or_none(choice.get("finish_reason"))
     nothing = "" if reason in CUT_SHORT else "{}"
     return Completion(
-        text=_joined(message.get("content")),
-        reasoning=_joined(message.get("reasoning_content")),
-        refusal=_joined(message.get("refusal")),
+        text=joined(message.get("content")),
+        reasoning=joined(message.get("reasoning_content")),
+        refusal=joined(message.get("refusal")),
         tool_calls=tuple(_call(call, ids, names, nothing) for call in calls_of(message)),
         annotations=citations(message),
         logprobs=logprobs_of(choice),
@@ -81,7 +77,7 @@ def _call(call: Mapping[str, Any], ids: CallIds, names: ToolNames, nothing: str)
     name, arguments, custom = called(call)
     if name is None:
         raise MalformedAnswer(f"A tool call of type {call.get('type')!r} names no tool.")
-    arguments = _joined(arguments) or ("" if custom else nothing)
+    arguments = joined(arguments) or ("" if custom else nothing)
     call_id = ids.assign(text_or_none(call.get("id")), name)
     return ToolCall(call_id, names.own(name), arguments, custom)
 
@@ -118,8 +114,8 @@ def _citation(annotation: Mapping[str, Any]) -> Citation:
     return Citation(
         cited["url"],
         text_or_none(cited.get("title")),
-        _count(cited.get("start_index")),
-        _count(cited.get("end_index")),
+        count_or_none(cited.get("start_index")),
+        count_or_none(cited.get("end_index")),
     )
 
 
@@ -136,51 +132,21 @@ def usage_of(body: Mapping[str, Any]) -> Usage | None:
     usage = body.get("usage")
     if not usage:
         return None
-    asked, answered = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    asked, answered = (
+        count_or_none(usage.get("prompt_tokens")),
+        count_or_none(usage.get("completion_tokens")),
+    )
     input_tokens, output_tokens = asked or 0, answered or 0
     of_input = usage.get("prompt_tokens_details") or {}
     of_output = usage.get("completion_tokens_details") or {}
     return Usage(
         input_tokens,
         output_tokens,
-        _count(usage.get("total_tokens")) or input_tokens + output_tokens,
-        reasoning_tokens=_count(of_output.get("reasoning_tokens")),
-        cached_tokens=_count(of_input.get("cached_tokens")),
-        audio_input_tokens=_count(of_input.get("audio_tokens")),
-        audio_output_tokens=_count(of_output.get("audio_tokens")),
-        accepted_prediction_tokens=_count(of_output.get("accepted_prediction_tokens")),
-        rejected_prediction_tokens=_count(of_output.get("rejected_prediction_tokens")),
+        count_or_none(usage.get("total_tokens")) or input_tokens + output_tokens,
+        reasoning_tokens=count_or_none(of_output.get("reasoning_tokens")),
+        cached_tokens=count_or_none(of_input.get("cached_tokens")),
+        audio_input_tokens=count_or_none(of_input.get("audio_tokens")),
+        audio_output_tokens=count_or_none(of_output.get("audio_tokens")),
+        accepted_prediction_tokens=count_or_none(of_output.get("accepted_prediction_tokens")),
+        rejected_prediction_tokens=count_or_none(of_output.get("rejected_prediction_tokens")),
     )
-
-
-def _count(number: Any) -> int | None:  # noqa: ANN401 -- what stands in an answer
-    return None if number is None else int(number)
-
-
-def text_or_none(value: object) -> str | None:
-    """A value that is a text or missing; TypeError for anything else."""
-    if value is None or isinstance(value, str):
-        return value
-    raise TypeError(f"{type(value).__name__} where a text belongs")
-
-
-def _joined(text: str | None) -> str:
-    """A whole text free of lone surrogates."""
-    joiner = SurrogateJoiner()
-    return joiner.feed(text) + joiner.close() if text else ""
-
-
-def misshapen(what: str, error: Exception, data: bytes) -> MalformedAnswer:
-    """The error for an answer of another shape than documented."""
-    return MalformedAnswer(
-        f"{what} has another shape than documented ({type(error).__name__}): {beginning(data)}"
-    )
-
-
-def beginning(data: bytes) -> str:
-    """The beginning of an answer, to be shown in an error."""
-    text = data[:200].decode("utf-8", "replace")
-    if len(data) <= 200:
-        return repr(text)
-    # The last word goes: half of a credential would not be recognised, and blotted out, as one.
-    return f"{_LAST_WORD.sub('', text)!r}…"

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from yandex_compat import jsontext
 from yandex_compat.accumulator import Accumulator
 from yandex_compat.completion import (
     CUT_SHORT,
@@ -14,28 +13,13 @@ from yandex_compat.completion import (
     StreamEnd,
     ToolCallDelta,
 )
-from yandex_compat.errors import (
-    MalformedAnswer,
-    StreamInterrupted,
-    YandexError,
-    error_from_response,
-    is_error,
-)
+from yandex_compat.errors import MalformedAnswer, StreamInterrupted, YandexError
 from yandex_compat.framing import SSEFraming
 from yandex_compat.jsontext import SurrogateJoiner
 from yandex_compat.tool_calls import CallIds, ToolCallAssembler, mint_id
 from yandex_compat.tool_names import ToolNames
-from yandex_compat.wires.chat.decoding import (
-    WRONG_SHAPE,
-    beginning,
-    called,
-    calls_of,
-    citations,
-    logprobs_of,
-    misshapen,
-    text_or_none,
-    usage_of,
-)
+from yandex_compat.wires.chat.decoding import called, calls_of, citations, logprobs_of, usage_of
+from yandex_compat.wires.values import WRONG_SHAPE, body_of, misshapen, text_or_none
 
 
 class StreamDecoder:
@@ -110,14 +94,7 @@ class StreamDecoder:
         return self._finish() if payload.strip() == b"[DONE]" else self._event(payload)
 
     def _event(self, payload: bytes) -> list[Delta]:
-        try:
-            event = jsontext.decode(payload)
-        except ValueError:
-            raise MalformedAnswer(
-                f"An event of the stream is no JSON: {beginning(payload)}"
-            ) from None
-        if is_error(event):
-            raise error_from_response(200, {}, payload)
+        event = body_of("An event of the stream", payload)
         try:
             self._note(event)
             # More than one answer comes only where extra_body asks for it; the first is given.
