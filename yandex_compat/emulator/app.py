@@ -1,4 +1,4 @@
-"""The routes: chat completions, models, embeddings, and the emulator's own."""
+"""The routes: both APIs of generation, models, embeddings, operations, and the emulator's own."""
 
 import uuid
 
@@ -15,20 +15,33 @@ from .answers import as_json
 from .chat_endpoint import ChatEndpoint
 from .embeddings_endpoint import EmbeddingsEndpoint
 from .model_uris import models_of
+from .native_endpoint import NativeEndpoint
 from .refusals import Refused
 from .request_log import parsed, record_of
 from .scripts import parse_posted
 from .service import Service
+from .tokenizer_endpoint import TokenizerEndpoint
+
+_NATIVE = "/foundationModels/v1"
+_SERVED = ("/v1/", f"{_NATIVE}/", "/operations/")
 
 
 def create_app(service: Service) -> Starlette:
     """Return the ASGI application that serves one emulated account."""
     admin = _Admin(service)
+    embeddings, native = EmbeddingsEndpoint(service), NativeEndpoint(service)
+    tokenizer = TokenizerEndpoint(service)
     return Starlette(
         routes=[
             Route("/v1/chat/completions", ChatEndpoint(service).create, methods=["POST"]),
-            Route("/v1/embeddings", EmbeddingsEndpoint(service).create, methods=["POST"]),
+            Route("/v1/embeddings", embeddings.create, methods=["POST"]),
             Route("/v1/models", _Models(service).list, methods=["GET"]),
+            Route(f"{_NATIVE}/completion", native.create, methods=["POST"]),
+            Route(f"{_NATIVE}/completionAsync", native.defer, methods=["POST"]),
+            Route(f"{_NATIVE}/textEmbedding", embeddings.create_native, methods=["POST"]),
+            Route(f"{_NATIVE}/tokenize", tokenizer.tokenize, methods=["POST"]),
+            Route(f"{_NATIVE}/tokenizeCompletion", tokenizer.tokenize_completion, methods=["POST"]),
+            Route("/operations/{id}", native.operation, methods=["GET"]),
             Route("/_script", admin.script, methods=["POST"]),
             Route("/_script", admin.clear_script, methods=["DELETE"]),
             Route("/_release", admin.release, methods=["POST"]),
@@ -97,7 +110,7 @@ class _Recorder:
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+        if scope["type"] != "http" or not scope["path"].startswith(_SERVED):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)

@@ -36,6 +36,7 @@ class Completion:
     functions: bool = False
     id: str = field(default_factory=lambda: f"chatcmpl-{next(_ids):08x}")
     created: int = field(default_factory=lambda: int(time.time()))
+    streamed_as: str = "text/event-stream"
 
     def body(self) -> JSONObject:
         """Return the body of a whole answer (A1)."""
@@ -62,6 +63,10 @@ class Completion:
             last = self._head("chat.completion.chunk")
             payloads.append(last | {"choices": [], "usage": self.usage})
         return [*map(event, payloads), DONE]
+
+    def failure(self, error: object) -> bytes:
+        """Return the event of an error inside a stream (WIRE C)."""
+        return event({"error": error})
 
     def _told(self, choice: JSONObject, said: str) -> JSONObject:
         """Return a choice, whole or of a stream, with what only some requests ask for."""

@@ -1,22 +1,19 @@
-"""``POST /v1/chat/completions``: check, generate or follow the script, deliver."""
+"""``POST /v1/chat/completions``: check the request, answer it, keep what is to be stored."""
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from .answers import Answer, as_json
+from .answers import Answer
 from .chat import Completion, JSONObject, usage_of
 from .chat_prompt import prompt_of, prompt_tokens
 from .chat_requests import ChatRequest, parse_chat_request
 from .conversation import check_conversation
-from .delivery import Delivery
 from .families import Family
+from .generation import generate
 from .model_uris import ModelURI, generation_family, parse_model_uri
-from .responder import respond
-from .scripted import check_streamed, raw_delivery, scripted_events
+from .prompts import Prompt
 from .scripts import ScriptedAnswer
 from .service import Service
 
@@ -29,8 +26,22 @@ class _Asked:
     uri: ModelURI
     family: Family
 
-    def completion(self, answer: Answer, script: ScriptedAnswer | None = None) -> Completion:
-        """Dress an answer for sending; a script may state the usage itself."""
+    @property
+    def model(self) -> str:
+        return self.uri.name
+
+    @property
+    def streamed(self) -> bool:
+        return bool(self.request.stream)
+
+    @property
+    def limit(self) -> int | None:
+        return self.request.limit
+
+    def prompt(self) -> Prompt:
+        return prompt_of(self.request, self.family)
+
+    def dressed(self, answer: Answer, script: ScriptedAnswer | None = None) -> Completion:
         request = self.request
         choices = request.n or 1
         usage: JSONObject | None = usage_of(
@@ -61,13 +72,7 @@ class ChatEndpoint:
         """Answer one request."""
         raw = await request.body()
         self._service.access.check(request.headers)
-        asked = self._asked(raw)
-        finished = self._service.start_generation(asked.uri.name)
-        try:
-            return self._delivery(asked, request.url.path, finished)
-        except BaseException:
-            finished()
-            raise
+        return generate(self._service, self._asked(raw), request.url.path)
 
     def _asked(self, raw: bytes) -> _Asked:
         request = parse_chat_request(raw, refuse_unsupported=self._service.refuse_unsupported)
@@ -76,40 +81,3 @@ class ChatEndpoint:
         self._service.access.check_folder(uri.folder)
         check_conversation(request, family)
         return _Asked(request, uri, family)
-
-    def _delivery(self, asked: _Asked, path: str, finished: Callable[[], None]) -> Delivery:
-        scripted = self._service.scripts.take(path)
-        if scripted is None:
-            answer = respond(prompt_of(asked.request, asked.family))
-            return self._deliver(
-                asked, asked.completion(answer.limited(asked.request.limit)), finished
-            )
-        script, gate = scripted
-        if not isinstance(script, ScriptedAnswer):
-            return raw_delivery(script, gate, finished)
-        check_streamed(script, stream=bool(asked.request.stream))
-        completion = asked.completion(script.answer(), script)
-        return self._deliver(asked, completion, finished, script, gate)
-
-    def _deliver(
-        self,
-        asked: _Asked,
-        completion: Completion,
-        finished: Callable[[], None],
-        script: ScriptedAnswer | None = None,
-        gate: asyncio.Event | None = None,
-    ) -> Delivery:
-        script = script or ScriptedAnswer()
-        if not asked.request.stream:
-            body = as_json(completion.body()).encode()
-            delay = script.delay or 0.0
-            return Delivery([body], "application/json", delay=delay, gate=gate, finished=finished)
-        return Delivery(
-            scripted_events(script, completion),
-            "text/event-stream",
-            delay=self._service.chunk_delay if script.delay is None else script.delay,
-            gate=gate,
-            streamed=True,
-            reset=script.close == "reset",
-            finished=finished,
-        )

@@ -1,4 +1,4 @@
-"""``POST /v1/embeddings``: one text a request, 256 numbers (WIRE Endpoints, Models)."""
+"""``POST /v1/embeddings`` and ``…/textEmbedding``: one text a request (WIRE Endpoints, Models)."""
 
 from typing import Annotated, Any, Literal
 
@@ -12,6 +12,7 @@ from .chat_requests import refused_body
 from .delivery import Delivery
 from .messages import Strict
 from .model_uris import ModelURI, check_embedding_model, parse_model_uri
+from .native_requests import TextRequest, parse_native
 from .refusals import invalid, refused
 from .scripted import raw_delivery
 from .scripts import ScriptedAnswer
@@ -50,12 +51,30 @@ class EmbeddingsEndpoint:
         uri = parse_model_uri(asked.model)
         check_embedding_model(uri)
         self._service.access.check_folder(uri.folder)
-        _check_text(asked.text)
+        if not asked.text.strip():
+            raise invalid("input must not be empty", "input")
+        _check_length(asked.text)
+        return self._delivery(request, _body(asked.text, uri))
+
+    async def create_native(self, request: Request) -> Response:
+        """Answer one request of the native API."""
+        raw = await request.body()
+        self._service.access.check_native(request.headers)
+        asked = parse_native(TextRequest, raw)
+        uri = parse_model_uri(asked.modelUri)
+        check_embedding_model(uri)
+        self._service.access.check_folder(uri.folder)
+        if not asked.text.strip():
+            raise refused(3, "text must not be empty")
+        _check_length(asked.text)
+        return self._delivery(request, _native_body(asked.text, uri))
+
+    def _delivery(self, request: Request, body: dict[str, Any]) -> Response:
         if (scripted := self._service.scripts.take(request.url.path)) is not None:
             script, gate = scripted
             assert not isinstance(script, ScriptedAnswer), "refused when it was posted"
             return raw_delivery(script, gate)
-        return Delivery([as_json(_body(asked.text, uri)).encode()], "application/json")
+        return Delivery([as_json(body).encode()], "application/json")
 
 
 def _parsed(raw: bytes) -> EmbeddingsRequest:
@@ -65,9 +84,7 @@ def _parsed(raw: bytes) -> EmbeddingsRequest:
         raise refused_body(error) from None
 
 
-def _check_text(text: str) -> None:
-    if not text.strip():
-        raise invalid("input must not be empty", "input")
+def _check_length(text: str) -> None:
     if (given := tokens.count(text)) > _CONTEXT:
         raise refused(3, f"number of input tokens must be no more than {_CONTEXT}, got {given}")
 
@@ -80,4 +97,12 @@ def _body(text: str, uri: ModelURI) -> dict[str, Any]:
         "data": [entry],
         "model": str(uri),
         "usage": {"prompt_tokens": given, "total_tokens": given},
+    }
+
+
+def _native_body(text: str, uri: ModelURI) -> dict[str, Any]:
+    return {
+        "embedding": vector(text, uri.name),
+        "numTokens": str(tokens.count(text)),
+        "modelVersion": "06.12.2023",
     }

@@ -21,6 +21,7 @@ class Family:
     opens_with_arguments: bool = False  # A4: gemma's first piece of a call
     reasons: bool = False  # A7: `reasoning_content`
     sees_images: bool = False  # A12
+    native: bool = False  # on the native API as well as on the chat API
 
 
 _YANDEX = Family(
@@ -32,6 +33,7 @@ _YANDEX = Family(
     keeps_folder=True,
     streams_tokens=False,
     usage_in_streams=False,
+    native=True,
 )
 _OPEN = Family(context=128_000)
 
@@ -40,7 +42,7 @@ FAMILIES: dict[str, Family] = {
     "yandexgpt": _YANDEX,
     "llama-lite": replace(_YANDEX, context=8_192),
     "llama": replace(_YANDEX, context=8_192),
-    "aliceai-llm": _YANDEX,  # taken to be so: no page says
+    "aliceai-llm": replace(_YANDEX, native=False),  # the rest is taken to be so: no page says
     "qwen3-235b-a22b-fp8": replace(_OPEN, context=256_000),
     "gpt-oss-120b": replace(_OPEN, reasons=True),
     "gpt-oss-20b": replace(_OPEN, reasons=True),

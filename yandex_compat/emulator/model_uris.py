@@ -49,6 +49,14 @@ def generation_family(uri: ModelURI) -> Family:
     return family
 
 
+def native_family(uri: ModelURI) -> Family:
+    """Return the family of a model that generates on the native API, or refuse the URI with 400."""
+    family = generation_family(uri)
+    if not family.native:
+        raise refused(3, f"invalid model_uri {uri}: the model is not available in this API")
+    return family
+
+
 def check_embedding_model(uri: ModelURI) -> None:
     """Refuse a URI that names no embedding model."""
     if uri.scheme != "emb" or uri.name not in EMBEDDING_MODELS:

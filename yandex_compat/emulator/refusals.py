@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
-_HTTP_STATUS = {3: 400, 4: 504, 7: 403, 8: 429, 12: 501, 13: 500, 14: 503, 16: 401}
+_HTTP_STATUS = {3: 400, 4: 504, 5: 404, 7: 403, 8: 429, 12: 501, 13: 500, 14: 503, 16: 401}
 
 
 class Refused(Exception):

@@ -1,13 +1,11 @@
-"""From a script to the response that plays it."""
+"""A script that knows its own bytes, as the response that plays it."""
 
 import asyncio
 from collections.abc import Callable
 
 from .answers import as_json
-from .chat import Completion, event
 from .delivery import Delivery
-from .refusals import Refused
-from .scripts import ScriptedAnswer, ScriptedStatus, ScriptedStream
+from .scripts import ScriptedStatus, ScriptedStream
 
 
 def raw_delivery(
@@ -37,20 +35,6 @@ def raw_delivery(
         gate=gate,
         finished=finished,
     )
-
-
-def scripted_events(script: ScriptedAnswer, completion: Completion) -> list[bytes]:
-    """Return the events of a scripted stream, cut or broken as the script says."""
-    events = completion.events()
-    if script.error_after is not None:
-        return [*events[: script.error_after], event({"error": script.error})]
-    return events if script.cut_after is None else events[: script.cut_after]
-
-
-def check_streamed(script: ScriptedAnswer, *, stream: bool) -> None:
-    """Fail loudly when a script for streams meets a request for a whole answer."""
-    if script.needs_stream and not stream:
-        raise Refused(500, {"error": "the script is for a stream, the request asks for none"})
 
 
 def _body(body: object) -> tuple[str, bytes]:

@@ -4,19 +4,43 @@ import asyncio
 from collections import deque
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, TypeAdapter, model_validator
+from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 
 from .answers import Answer, Call, FinishReason, as_json
 from .messages import Strict
 from .refusals import gateway_error
 
-GENERATION_PATHS = ("/v1/chat/completions",)
+_NATIVE = "/foundationModels/v1"
+GENERATION_PATHS = (
+    "/v1/chat/completions",
+    f"{_NATIVE}/completion",
+    f"{_NATIVE}/completionAsync",
+)
+_PATHS = (
+    *GENERATION_PATHS,
+    "/v1/embeddings",
+    "/v1/models",
+    f"{_NATIVE}/textEmbedding",
+    f"{_NATIVE}/tokenize",
+    f"{_NATIVE}/tokenizeCompletion",
+    "/operations",
+)
+
+
+def _known(path: str | None) -> str | None:
+    if path is not None and path not in _PATHS:
+        raise ValueError(f"nothing is served at {path}: take one of {', '.join(_PATHS)}")
+    return path
 
 
 class _Scripted(Strict):
-    """What every kind of script may say: for which path, how slowly, held until released."""
+    """What every kind of script may say: for which path, how slowly, held until released.
 
-    path: Literal["/v1/chat/completions", "/v1/embeddings"] = "/v1/chat/completions"
+    Without a ``path``, it is for the next generation, whichever API is asked for it. That of all
+    operations is ``/operations``.
+    """
+
+    path: Annotated[str | None, AfterValidator(_known)] = None
     delay: Annotated[float, Field(ge=0)] | None = None
     gate: bool = False
 
@@ -84,7 +108,7 @@ class ScriptedAnswer(_Scripted):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.path not in GENERATION_PATHS:
+        if self.path not in (None, *GENERATION_PATHS):
             raise ValueError(f"no model answers at {self.path}: script a status or chunks")
         if self.replaced_by is not None and self.finish_reason != "content_filter":
             raise ValueError("replaced_by goes with finish_reason content_filter")
@@ -176,7 +200,8 @@ class ScriptQueue:
 
     def take(self, path: str) -> tuple[Script, asyncio.Event] | None:
         """Return the next answer for a path with its gate."""
-        found = next((entry for entry in self._waiting if entry[0].path == path), None)
+        wanted = (path, None) if path in GENERATION_PATHS else (path,)
+        found = next((entry for entry in self._waiting if entry[0].path in wanted), None)
         if found is not None:
             self._waiting.remove(found)
         return found

@@ -87,6 +87,7 @@ class Emulator:
 
     url: str
     chat_url: str
+    native_url: str
 
     def __init__(
         self,
@@ -154,7 +155,7 @@ class Emulator:
 
     def _note_start(self, url: str) -> None:
         self._loop = asyncio.get_running_loop()
-        self.url, self.chat_url = url, f"{url}/v1"
+        self.url, self.chat_url, self.native_url = url, f"{url}/v1", f"{url}/foundationModels/v1"
         self._started.set()
 
     def _in_loop(self, work: Callable[[], _T]) -> _T:

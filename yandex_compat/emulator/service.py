@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .access import Access
+from .operations import Operations
 from .refusals import refused
 from .request_log import RequestRecord
 from .scripts import ScriptQueue
@@ -23,6 +24,7 @@ class Service:
     quota: int = 10
     refuse_unsupported: bool = False
     chunk_delay: float = 0.0
+    operations: Operations = field(default_factory=Operations)
     scripts: ScriptQueue = field(default_factory=ScriptQueue)
     requests: deque[RequestRecord] = field(default_factory=lambda: deque(maxlen=_KEPT))
     in_flight: int = 0

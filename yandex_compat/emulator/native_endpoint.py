@@ -1,0 +1,114 @@
+"""``POST …/completion`` and ``…/completionAsync``, ``GET /operations/ID``: check, then answer."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from .answers import Answer, as_json
+from .delivery import Delivery
+from .families import Family
+from .generation import generate, said
+from .model_uris import ModelURI, native_family, parse_model_uri
+from .native_answers import NativeCompletion
+from .native_conversation import check_native_conversation, prompt_tokens
+from .native_prompt import native_prompt
+from .native_requests import NativeRequest, parse_native
+from .prompts import Prompt
+from .refusals import refused
+from .scripted import raw_delivery
+from .scripts import ScriptedAnswer
+from .service import Service
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request that passed every check."""
+
+    request: NativeRequest
+    uri: ModelURI
+    family: Family
+
+    @property
+    def model(self) -> str:
+        return self.uri.name
+
+    @property
+    def streamed(self) -> bool:
+        return bool(self.request.completionOptions.stream)
+
+    @property
+    def limit(self) -> int | None:
+        return self.request.limit
+
+    def prompt(self) -> Prompt:
+        return native_prompt(self.request)
+
+    def dressed(self, answer: Answer, script: ScriptedAnswer | None = None) -> NativeCompletion:
+        options = self.request.completionOptions.reasoningOptions
+        stated = script is not None and script.states_usage
+        return NativeCompletion(
+            answer,
+            prompt_tokens(self.request),
+            reasons=options is not None and options.mode == "ENABLED_HIDDEN",
+            usage=(script.usage or {}) if script and stated else None,
+        )
+
+
+class NativeEndpoint:
+    """Native completions for one emulated account."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def create(self, request: Request) -> Response:
+        """Answer one request."""
+        asked = await self._asked(request)
+        return generate(self._service, asked, request.url.path)
+
+    async def defer(self, request: Request) -> Response:
+        """Begin an operation whose result is the answer."""
+        asked = await self._asked(request)
+        if asked.streamed:
+            raise refused(3, "completionOptions.stream must not be set for a deferred completion")
+        scripted = self._service.scripts.take(request.url.path)
+        script, gate = scripted or (ScriptedAnswer(), asyncio.Event())
+        if not isinstance(script, ScriptedAnswer):
+            return raw_delivery(script, gate)
+        if scripted is None:
+            gate.set()
+        error = _status(script.error) if script.error_after is not None else None
+        answer = script.answer() if scripted else said(asked)
+        dressed = asked.dressed(answer, script if scripted else None)
+        response = None if error else dressed.result()
+        operation = self._service.operations.begin(response, error, script.delay, gate)
+        return Delivery([as_json(operation).encode()], "application/json")
+
+    async def operation(self, request: Request) -> Response:
+        """Return how an operation stands."""
+        self._service.access.check_native(request.headers)
+        if (scripted := self._service.scripts.take("/operations")) is not None:
+            script, gate = scripted
+            assert not isinstance(script, ScriptedAnswer), "refused when it was posted"
+            return raw_delivery(script, gate)
+        operation = self._service.operations.get(request.path_params["id"])
+        return Delivery([as_json(operation).encode()], "application/json")
+
+    async def _asked(self, request: Request) -> _Asked:
+        raw = await request.body()
+        self._service.access.check_native(request.headers)
+        parsed = parse_native(NativeRequest, raw)
+        uri = parse_model_uri(parsed.modelUri)
+        family = native_family(uri)
+        self._service.access.check_folder(uri.folder)
+        check_native_conversation(parsed, family)
+        return _Asked(parsed, uri, family)
+
+
+def _status(error: Any) -> object:  # noqa: ANN401 -- what a script says
+    """Return the error of an operation, which has three words of the gateway's only."""
+    if not isinstance(error, dict) or "grpcCode" not in error:
+        return error
+    return {"code": error["grpcCode"], "message": error["message"], "details": error["details"]}
