@@ -291,32 +291,30 @@ def _generation(completion: Completion, asked_model: str, with_headers: bool) ->
 class ChunkMapper:
     """Maps the deltas of one stream to LangChain's chunks.
 
-    Chunks can only append: a refusal that replaces text already given out goes to
-    `additional_kwargs["refusal"]` (D10). LangChain completes the arguments of a call that was cut
-    short, and agents run it: a last piece makes such a call an invalid one (T13).
+    Chunks can only append: what replaces text already given out goes, once it is whole, to
+    `additional_kwargs["refusal"]`, or to `["corrected_text"]` where it is no refusal (D10).
+    LangChain completes the arguments of a call that was cut short, and agents run it: a last piece
+    makes such a call an invalid one (T13).
     """
 
     def __init__(self, asked_model: str, *, with_headers: bool = False) -> None:
         self._asked_model, self._with_headers = asked_model, with_headers
         self._has_text = False
+        self._replacement: list[str] | None = None
         self._received = Accumulator()
         self._free_texts: set[int] = set()
 
     def chunk(self, delta: Delta) -> ChatGenerationChunk:
         """The chunk of one delta; what is reported once stands on the last."""
-        text, refusal = delta.text, delta.refusal
-        if delta.replaces_text and self._has_text:
-            text, refusal = "", "\n".join(filter(None, (delta.text, delta.refusal)))
-        self._has_text = self._has_text or bool(text)
+        text, end = self._appended(delta), delta.final
         if delta.tool_calls:
             self._received.add(delta)
-        end = delta.final
         metadata: dict[str, Any] = {"model_provider": PROVIDER}
         if end:
             metadata = _metadata(end, self._asked_model, self._with_headers)
         message = AIMessageChunk(
             content=text,
-            additional_kwargs=_extras(delta, refusal=refusal),
+            additional_kwargs=_extras(delta) | (self._replaced(end) if end else {}),
             tool_call_chunks=[
                 *map(self._piece, delta.tool_calls),
                 *(self._last_pieces(end) if end else ()),
@@ -326,6 +324,23 @@ class ChunkMapper:
         )
         info = {"finish_reason": end.finish_reason} if end else None
         return ChatGenerationChunk(message=message, generation_info=info)
+
+    def _appended(self, delta: Delta) -> str:
+        """The text that the delta adds to what was given out."""
+        if delta.replaces_text and self._has_text:
+            self._replacement = []
+        self._has_text = self._has_text or bool(delta.text)
+        if self._replacement is None:
+            return delta.text
+        self._replacement.append(delta.text)
+        return ""
+
+    def _replaced(self, end: StreamEnd) -> dict[str, Any]:
+        """What stands for the text that was given out, if anything does."""
+        if self._replacement is None:
+            return {}
+        filtered = end.finish_reason == "content_filter"
+        return {"refusal" if filtered else "corrected_text": "".join(self._replacement)}
 
     def _piece(self, piece: ToolCallDelta) -> ToolCallChunk:
         arguments = piece.arguments
@@ -402,12 +417,11 @@ def _parsed(completion: Completion) -> tuple[list[ToolCall], list[InvalidToolCal
 def _extras(
     answer: Completion | Delta,
     *,
-    refusal: str | None = None,
     audio: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     extras = {
         "reasoning_content": answer.reasoning,
-        "refusal": answer.refusal if refusal is None else refusal,
+        "refusal": answer.refusal,
         "annotations": [_annotation(citation) for citation in answer.annotations],
         "audio": dict(audio or {}),
     }
@@ -440,6 +454,7 @@ def _metadata(
         "id": answer.id,
         "system_fingerprint": answer.system_fingerprint,
         "service_tier": answer.service_tier,
+        "model_version": answer.model_version,
         "request_id": answer.request_id,
         "headers": dict(answer.headers) if with_headers else None,
         "trimmed_tool_calls": [

@@ -297,6 +297,7 @@ def _raw(completion: Completion) -> dict[str, Any]:
         "finish_reason": completion.finish_reason,
         "system_fingerprint": completion.system_fingerprint,
         "service_tier": completion.service_tier,
+        "model_version": completion.model_version,
         "request_id": completion.request_id,
         "logprobs": completion.logprobs,
         "annotations": [asdict(citation) for citation in completion.annotations] or None,

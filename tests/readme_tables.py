@@ -28,6 +28,7 @@ _HEADINGS = {
     "tools": "tools",
     "reasons": "reasoning",
     "calls_by_name": "calls known by the tool's name only",
+    "native": "on the native API",
 }
 _STATES = {"failure": "failed", "error": "failed", "skipped": "skipped"}
 

@@ -1,4 +1,4 @@
-"""One suite of behaviour for both frameworks: blocking and streamed, sync and async, both families.
+"""One suite of behaviour for both frameworks and both APIs: blocking and streamed, sync and async.
 
 Each way of asking is a function from a conversation to an Answer; whatever way is taken, the same
 question must give the same text, tool calls and usage, and send the same body.
@@ -36,6 +36,7 @@ from yandex_compat import (
     ToolChoiceIgnored,
     UnsupportedError,
 )
+from yandex_compat.emulator import Emulator
 
 YANDEX, OPEN = "yandexgpt", "qwen3-235b-a22b-fp8"
 USAGE = {"prompt_tokens": 9, "completion_tokens": 12, "total_tokens": 21}
@@ -71,6 +72,10 @@ def weather(city: str) -> str:
     raise AssertionError("no test runs it")
 
 
+def url_of(emulator: Emulator, words: dict[str, Any]) -> str:
+    return emulator.native_url if words.get("api") == "completion" else emulator.chat_url
+
+
 # LangChain
 
 
@@ -86,11 +91,13 @@ def _langchain_messages(turns: list[Turn]) -> list[Any]:
     return messages
 
 
-def _langchain_model(url: str, words: dict[str, Any]) -> Any:
+def _langchain_model(emulator: Emulator, words: dict[str, Any]) -> Any:
     words = dict(words)
     tools, choice = words.pop("tools", ()), words.pop("tool_choice", None)
     parallel = words.pop("parallel_tool_calls", None)
-    model = ChatYandex(base_url=url, api_key="test-key", folder_id="test-folder", **words)
+    model = ChatYandex(
+        base_url=url_of(emulator, words), api_key="test-key", folder_id="test-folder", **words
+    )
     if not tools:
         return model
     bound = [tool(each) for each in tools]
@@ -108,22 +115,22 @@ def _langchain_answer(message: Any) -> Answer:
     )
 
 
-def langchain_invoke(url: str, turns: list[Turn], words: dict[str, Any]) -> Answer:
-    return _langchain_answer(_langchain_model(url, words).invoke(_langchain_messages(turns)))
+def langchain_invoke(emulator: Emulator, turns: list[Turn], words: dict[str, Any]) -> Answer:
+    return _langchain_answer(_langchain_model(emulator, words).invoke(_langchain_messages(turns)))
 
 
-def langchain_ainvoke(url: str, turns: list[Turn], words: dict[str, Any]) -> Answer:
-    model = _langchain_model(url, words)
+def langchain_ainvoke(emulator: Emulator, turns: list[Turn], words: dict[str, Any]) -> Answer:
+    model = _langchain_model(emulator, words)
     return _langchain_answer(asyncio.run(model.ainvoke(_langchain_messages(turns))))
 
 
-def langchain_stream(url: str, turns: list[Turn], words: dict[str, Any]) -> Answer:
-    chunks = list(_langchain_model(url, words).stream(_langchain_messages(turns)))
+def langchain_stream(emulator: Emulator, turns: list[Turn], words: dict[str, Any]) -> Answer:
+    chunks = list(_langchain_model(emulator, words).stream(_langchain_messages(turns)))
     return _langchain_answer(reduce(add, chunks))
 
 
-def langchain_astream(url: str, turns: list[Turn], words: dict[str, Any]) -> Answer:
-    model = _langchain_model(url, words)
+def langchain_astream(emulator: Emulator, turns: list[Turn], words: dict[str, Any]) -> Answer:
+    model = _langchain_model(emulator, words)
 
     async def collect() -> list[Any]:
         return [chunk async for chunk in model.astream(_langchain_messages(turns))]
@@ -153,12 +160,16 @@ def _llamaindex_messages(turns: list[Turn]) -> list[ChatMessage]:
     return messages
 
 
-def _llamaindex_model(url: str, words: dict[str, Any]) -> tuple[YandexLLM, dict[str, Any]]:
+def _llamaindex_model(
+    emulator: Emulator, words: dict[str, Any]
+) -> tuple[YandexLLM, dict[str, Any]]:
     words = dict(words)
     tools = [FunctionTool.from_defaults(each) for each in words.pop("tools", ())]
     choice = words.pop("tool_choice", None)
     parallel = words.pop("parallel_tool_calls", True)
-    model = YandexLLM(base_url=url, api_key="test-key", folder_id="test-folder", **words)
+    model = YandexLLM(
+        base_url=url_of(emulator, words), api_key="test-key", folder_id="test-folder", **words
+    )
     if not tools:
         return model, {}
     prepared = model._prepare_chat_with_tools(
@@ -181,23 +192,23 @@ def _llamaindex_answer(model: YandexLLM, response: Any) -> Answer:
     )
 
 
-def llamaindex_chat(url: str, turns: list[Turn], words: dict[str, Any]) -> Answer:
-    model, more = _llamaindex_model(url, words)
+def llamaindex_chat(emulator: Emulator, turns: list[Turn], words: dict[str, Any]) -> Answer:
+    model, more = _llamaindex_model(emulator, words)
     return _llamaindex_answer(model, model.chat(_llamaindex_messages(turns), **more))
 
 
-def llamaindex_achat(url: str, turns: list[Turn], words: dict[str, Any]) -> Answer:
-    model, more = _llamaindex_model(url, words)
+def llamaindex_achat(emulator: Emulator, turns: list[Turn], words: dict[str, Any]) -> Answer:
+    model, more = _llamaindex_model(emulator, words)
     return _llamaindex_answer(model, asyncio.run(model.achat(_llamaindex_messages(turns), **more)))
 
 
-def llamaindex_stream_chat(url: str, turns: list[Turn], words: dict[str, Any]) -> Answer:
-    model, more = _llamaindex_model(url, words)
+def llamaindex_stream_chat(emulator: Emulator, turns: list[Turn], words: dict[str, Any]) -> Answer:
+    model, more = _llamaindex_model(emulator, words)
     return _last(model, list(model.stream_chat(_llamaindex_messages(turns), **more)))
 
 
-def llamaindex_astream_chat(url: str, turns: list[Turn], words: dict[str, Any]) -> Answer:
-    model, more = _llamaindex_model(url, words)
+def llamaindex_astream_chat(emulator: Emulator, turns: list[Turn], words: dict[str, Any]) -> Answer:
+    model, more = _llamaindex_model(emulator, words)
 
     async def collect() -> list[Any]:
         stream = await model.astream_chat(_llamaindex_messages(turns), **more)
@@ -212,7 +223,7 @@ def _last(model: YandexLLM, responses: list[Any]) -> Answer:
     return answer
 
 
-Ask = Callable[[str, list[Turn], dict[str, Any]], Answer]
+Ask = Callable[[Emulator, list[Turn], dict[str, Any]], Answer]
 BLOCKING = [langchain_invoke, langchain_ainvoke, llamaindex_chat, llamaindex_achat]
 STREAMED = [
     langchain_stream, langchain_astream, llamaindex_stream_chat, llamaindex_astream_chat,
@@ -220,39 +231,47 @@ STREAMED = [
 
 every_way = pytest.mark.parametrize("ask", [*BLOCKING, *STREAMED], ids=lambda f: f.__name__)
 every_stream = pytest.mark.parametrize("ask", STREAMED, ids=lambda f: f.__name__)
-both_families = pytest.mark.parametrize("model", [YANDEX, OPEN])
+SERVED = {
+    YANDEX: {"model": YANDEX},
+    OPEN: {"model": OPEN},
+    "native": {"model": YANDEX, "api": "completion"},
+}
+everywhere = pytest.mark.parametrize("served", SERVED.values(), ids=SERVED)
+on_both_apis = pytest.mark.parametrize(
+    "served", [SERVED[OPEN], SERVED["native"]], ids=["chat", "native"]
+)
 
 
 @every_way
-@both_families
-def test_text_and_finish_reason(emulator, ask: Ask, model):
+@everywhere
+def test_text_and_finish_reason(emulator, ask: Ask, served):
     emulator.script({"text": "Привет, мир! 👋\nSecond line.", "usage": USAGE})
-    answer = ask(emulator.chat_url, [Turn("Hello")], {"model": model})
+    answer = ask(emulator, [Turn("Hello")], served)
     assert answer.text == "Привет, мир! 👋\nSecond line."
     assert answer.finish_reason == "stop"
     assert answer.calls == ()
 
 
 @every_way
-@both_families
-def test_usage_is_the_service_s_and_never_invented(emulator, ask: Ask, model):
+@everywhere
+def test_usage_is_the_service_s_and_never_invented(emulator, ask: Ask, served):
     emulator.script({"text": "Hi", "usage": USAGE})
-    answer = ask(emulator.chat_url, [Turn("Hello")], {"model": model})
+    answer = ask(emulator, [Turn("Hello")], served)
     # WIRE A3: streams of the Yandex family report none.
-    silent = model == YANDEX and ask in STREAMED
+    silent = served == SERVED[YANDEX] and ask in STREAMED
     assert answer.usage == (None if silent else (9, 12, 21))
 
 
 @every_way
 def test_reasoning_is_kept_apart_from_the_text(emulator, ask: Ask):
     emulator.script({"text": "4", "reasoning": "Two and two."})
-    answer = ask(emulator.chat_url, [Turn("2+2?")], {"model": "gpt-oss-120b"})
+    answer = ask(emulator, [Turn("2+2?")], {"model": "gpt-oss-120b"})
     assert (answer.text, answer.reasoning) == ("4", "Two and two.")  # WIRE A7
 
 
 @every_way
-@both_families
-def test_two_calls_of_one_tool_get_ids_of_their_own(emulator, ask: Ask, model):
+@everywhere
+def test_two_calls_of_one_tool_get_ids_of_their_own(emulator, ask: Ask, served):
     emulator.script(
         {
             "tool_calls": [
@@ -261,7 +280,7 @@ def test_two_calls_of_one_tool_get_ids_of_their_own(emulator, ask: Ask, model):
             ]
         }
     )
-    answer = ask(emulator.chat_url, [Turn("Weather?")], {"model": model, "tools": [weather]})
+    answer = ask(emulator, [Turn("Weather?")], {**served, "tools": [weather]})
     assert answer.calls == (
         Call("weather", {"city": "Казань"}),
         Call("weather", {"city": "Tver"}),
@@ -273,25 +292,26 @@ def test_two_calls_of_one_tool_get_ids_of_their_own(emulator, ask: Ask, model):
 
 
 @every_way
-@both_families
-def test_calls_beside_the_first_are_trimmed_where_parallel_ones_are_off(emulator, ask: Ask, model):
+@everywhere
+def test_calls_beside_the_first_are_trimmed_where_parallel_ones_are_off(emulator, ask: Ask, served):
     emulator.script({"tool_calls": [{"name": "weather", "arguments": {"city": c}} for c in "AB"]})
-    words = {"model": model, "tools": [weather], "parallel_tool_calls": False}
-    answer = ask(emulator.chat_url, [Turn("Weather?")], words)
+    words = {**served, "tools": [weather], "parallel_tool_calls": False}
+    answer = ask(emulator, [Turn("Weather?")], words)
     assert answer.calls == (Call("weather", {"city": "A"}),)  # D8
-    assert emulator.requests[-1]["body"]["parallel_tool_calls"] is False
+    body = emulator.requests[-1]["body"]
+    assert body["parallelToolCalls" if "api" in served else "parallel_tool_calls"] is False
 
 
 LEAKED = '[TOOL_CALL_START]weather\n{"city": "Казань"}'
 
 
 @every_way
-@both_families
+@everywhere
 @pytest.mark.parametrize("recover", [True, False])
-def test_a_call_that_leaked_into_the_text(emulator, ask: Ask, model, recover):  # WIRE A13
+def test_a_call_that_leaked_into_the_text(emulator, ask: Ask, served, recover):  # WIRE A13
     emulator.script({"text": LEAKED})
-    words = {"model": model, "tools": [weather], "recover_leaked_calls": recover}
-    answer = ask(emulator.chat_url, [Turn("Weather?")], words)
+    words = {**served, "tools": [weather], "recover_leaked_calls": recover}
+    answer = ask(emulator, [Turn("Weather?")], words)
     if recover:
         assert (answer.text, answer.finish_reason) == ("", "tool_calls")
         assert answer.calls == (Call("weather", {"city": "Казань"}),)
@@ -301,23 +321,24 @@ def test_a_call_that_leaked_into_the_text(emulator, ask: Ask, model, recover):  
 
 
 @every_way
-@both_families
+@pytest.mark.parametrize("model", [YANDEX, OPEN])
 @pytest.mark.parametrize("arguments", ["", '{"city": "A'])
 @pytest.mark.parametrize("reason", ["length", "content_filter"])
 def test_a_call_cut_short_is_no_call_to_run(emulator, ask: Ask, model, arguments, reason):
+    """The native API has no such calls: its arguments are objects (WIRE B4)."""
     call = {"name": "weather", "arguments": arguments}
     emulator.script({"tool_calls": [call], "finish_reason": reason})
-    answer = ask(emulator.chat_url, [Turn("Weather?")], {"model": model, "tools": [weather]})
+    answer = ask(emulator, [Turn("Weather?")], {"model": model, "tools": [weather]})
     # LangChain lists it as invalid; LlamaIndex has no such list, so the tool is made to fail.
     assert all("INVALID_JSON" in each.arguments for each in answer.calls)
     assert len(answer.calls) == (0 if "langchain" in ask.__name__ else 1)
 
 
 @every_way
-@both_families
-def test_an_agent_s_loop_over_one_tool(emulator, ask: Ask, model):
+@everywhere
+def test_an_agent_s_loop_over_one_tool(emulator, ask: Ask, served):
     """Two calls in one turn, results given in the wrong order, and a third call a turn later."""
-    words = {"model": model, "tools": [weather]}
+    words = {**served, "tools": [weather]}
 
     def call(city: str) -> dict[str, Any]:
         return {"name": "weather", "arguments": {"city": city}}
@@ -326,25 +347,40 @@ def test_an_agent_s_loop_over_one_tool(emulator, ask: Ask, model):
         {"tool_calls": [call("A"), call("B")]}, {"tool_calls": [call("C")]}, {"text": "Done"}
     )
     turns = [Turn("Weather of A, B and then C?")]
-    first = ask(emulator.chat_url, turns, words).calls
+    first = ask(emulator, turns, words).calls
     turns.append(Turn(calls=first, results=((first[1].id, "rain"), (first[0].id, "sun"))))
-    second = ask(emulator.chat_url, turns, words).calls
+    second = ask(emulator, turns, words).calls
     turns.append(Turn(calls=second, results=((second[0].id, "snow"),)))
-    assert ask(emulator.chat_url, turns, words).text == "Done"
+    assert ask(emulator, turns, words).text == "Done"
 
     assert len({each.id for each in (*first, *second)}) == 3
     sent = emulator.requests[-1]["body"]["messages"]
+    if "api" in served:
+        assert [_native_content(message) for message in sent[1:]] == [
+            ["A"], ["sun"], ["B"], ["rain"], ["C"], ["snow"],
+        ]  # fmt: skip
+        return
     lists = [message["tool_calls"] for message in sent if message.get("tool_calls")]
     results = [message for message in sent if message["role"] == "tool"]
     # D5: what the service matches by name or id never stands twice in one list.
-    assert [len(calls) for calls in lists] == ([1, 1, 1] if model == YANDEX else [2, 1])
+    by_name = served["model"] == YANDEX
+    assert [len(calls) for calls in lists] == ([1, 1, 1] if by_name else [2, 1])
     assert [message["content"] for message in results] == ["sun", "rain", "snow"]
     issued = [each["id"] for calls in lists for each in calls]
     assert [message["tool_call_id"] for message in results] == issued
-    if model == YANDEX:
+    if by_name:
         assert issued == ["weather"] * 3  # D4: the id the service issued is its function's name
     else:
         assert issued == [each.id for each in (*first, *second)]
+
+
+def _native_content(message: dict[str, Any]) -> list[str]:
+    """The cities that a native message's calls name, or its results (WIRE B2, B3)."""
+    calls = message.get("toolCallList", {}).get("toolCalls", ())
+    results = message.get("toolResultList", {}).get("toolResults", ())
+    return [call["functionCall"]["arguments"]["city"] for call in calls] + [
+        result["functionResult"]["content"] for result in results
+    ]
 
 
 def погода(город: str) -> str:
@@ -353,27 +389,32 @@ def погода(город: str) -> str:
 
 
 @every_way
-@both_families
-def test_a_tool_s_name_of_other_signs_goes_out_and_comes_back(emulator, ask: Ask, model):
+@everywhere
+def test_a_tool_s_name_of_other_signs_goes_out_and_comes_back(emulator, ask: Ask, served):
     """WIRE A15: the service takes few signs; a framework looks a tool up by the name it gave."""
-    words = {"model": model, "tools": [погода], "tool_choice": "погода"}
+    words = {**served, "tools": [погода], "tool_choice": "погода"}
     emulator.script(
         {"tool_calls": [{"name": "pogoda", "arguments": {"город": "Тверь"}}]}, {"text": "Да"}
     )
     turns = [Turn("Погода в Твери?")]
-    [call] = ask(emulator.chat_url, turns, words).calls
+    [call] = ask(emulator, turns, words).calls
     assert call == Call("погода", {"город": "Тверь"})
     assert call.id not in {"погода", "pogoda"}
 
     turns.append(Turn(calls=(call,), results=((call.id, "снег"),)))
-    ask(emulator.chat_url, turns, {"model": model})
+    ask(emulator, turns, served)
     first, second = (record["body"] for record in emulator.requests)
+    if "api" in served:
+        assert first["tools"][0]["function"]["name"] == "pogoda"
+        assert first["toolChoice"] == {"functionName": "pogoda"}
+        assert json.dumps(second).count('"name": "pogoda"') == 2
+        return
     assert first["tools"][0]["function"]["name"] == "pogoda"
     assert first["tool_choice"]["function"]["name"] == "pogoda"
     [sent] = second["messages"][1]["tool_calls"]
     assert sent["function"]["name"] == "pogoda"
     assert sent["id"] == second["messages"][2]["tool_call_id"]
-    assert (sent["id"] == "pogoda") is (model == YANDEX)  # D4
+    assert (sent["id"] == "pogoda") is (served["model"] == YANDEX)  # D4
 
 
 class City(BaseModel):
@@ -383,8 +424,8 @@ class City(BaseModel):
     people: int
 
 
-def langchain_object(url: str, model: str, method: str, form: str) -> Any:
-    bound = _langchain_model(url, {"model": model}).with_structured_output(City, method=method)
+def langchain_object(emulator: Emulator, served: dict[str, Any], method: str, form: str) -> Any:
+    bound = _langchain_model(emulator, served).with_structured_output(City, method=method)
     match form:
         case "whole":
             return bound.invoke("Invent a city")
@@ -393,8 +434,8 @@ def langchain_object(url: str, model: str, method: str, form: str) -> Any:
     return list(bound.stream("Invent a city"))[-1]
 
 
-def llamaindex_object(url: str, model: str, method: str, form: str) -> Any:
-    llm, _ = _llamaindex_model(url, {"model": model})
+def llamaindex_object(emulator: Emulator, served: dict[str, Any], method: str, form: str) -> Any:
+    llm, _ = _llamaindex_model(emulator, served)
     llm.pydantic_program_mode = "function" if method == "function_calling" else "default"
     prompt = PromptTemplate("Invent a city")
     match form:
@@ -413,16 +454,23 @@ every_form = pytest.mark.parametrize("form", ["whole", "async", "streamed"])
 @every_object
 @every_method
 @every_form
-@both_families
-def test_an_object_of_a_class(emulator, ask: Any, method, form, model):  # D9
+@everywhere
+def test_an_object_of_a_class(emulator, ask: Any, method, form, served):  # D9
     if method == "json_schema":
         emulator.script({"text": '```json\n{"name": "Тверь", "people": 416000}\n```'})
     else:
         arguments = {"name": "Тверь", "people": 416000}
         emulator.script({"tool_calls": [{"name": "City", "arguments": arguments}]})
-    assert ask(emulator.chat_url, model, method, form) == City(name="Тверь", people=416000)
+    assert ask(emulator, served, method, form) == City(name="Тверь", people=416000)
     [body] = [record["body"] for record in emulator.requests]
-    if method == "json_schema":
+    if "api" in served:
+        name = "City"
+        schema = (
+            body["jsonSchema"]["schema"]
+            if method == "json_schema"
+            else body["tools"][0]["function"]["parameters"]
+        )
+    elif method == "json_schema":
         described = body["response_format"]["json_schema"]
         name, schema = described["name"], described["schema"]
     else:
@@ -435,15 +483,17 @@ def test_an_object_of_a_class(emulator, ask: Any, method, form, model):  # D9
 
 @every_object
 @every_form
-@both_families
-def test_an_object_that_was_cut_says_so(emulator, ask: Any, form, model):  # D9
+@everywhere
+def test_an_object_that_was_cut_says_so(emulator, ask: Any, form, served):  # D9
     emulator.script({"text": '{"name": "Тве', "finish_reason": "length"})
     with pytest.raises(Exception, match="max_tokens"):
-        ask(emulator.chat_url, model, "json_schema", form)
+        ask(emulator, served, "json_schema", form)
 
 
-def test_both_frameworks_embed_alike(emulator):
-    words = {"base_url": emulator.chat_url, "api_key": "test-key", "folder_id": "test-folder"}
+@on_both_apis
+def test_both_frameworks_embed_alike(emulator, served):
+    words = {"api_key": "test-key", "folder_id": "test-folder", "requests_per_second": 0}
+    words |= {"base_url": url_of(emulator, served), "api": served.get("api")}
     one, other = YandexEmbeddings(**words), YandexEmbedding(**words)
     texts = ["one", "two", "three"]
     vectors = one.embed_documents(texts)
@@ -456,12 +506,12 @@ def test_both_frameworks_embed_alike(emulator):
 
 
 @every_way
-@both_families
-def test_stop_cuts_across_chunk_borders_and_closes_the_connection(emulator, ask: Ask, model):
+@everywhere
+def test_stop_cuts_across_chunk_borders_and_closes_the_connection(emulator, ask: Ask, served):
     text = "one two three\nObservation: " + "four five six " * 50
     emulator.script({"text": text, "delay": 0.01})
-    words = {"model": model, "stop": ["\nObservation:"]}
-    answer = ask(emulator.chat_url, [Turn("Count")], words)
+    words = {**served, "stop": ["\nObservation:"]}
+    answer = ask(emulator, [Turn("Count")], words)
     assert answer.text == "one two three"
     assert answer.finish_reason == "stop"
     emulator.settle()
@@ -471,78 +521,83 @@ def test_stop_cuts_across_chunk_borders_and_closes_the_connection(emulator, ask:
 
 
 @every_stream
-@both_families
-def test_a_stream_cut_politely_raises_with_what_arrived(emulator, ask: Ask, model):
+@everywhere
+def test_a_stream_cut_politely_raises_with_what_arrived(emulator, ask: Ask, served):
     emulator.script({"text": "one two three four five six", "cut_after": 2})
     with pytest.raises(StreamInterrupted) as caught:
-        ask(emulator.chat_url, [Turn("Count")], {"model": model})
+        ask(emulator, [Turn("Count")], served)
     assert caught.value.partial.text
     assert "one two three four five six".startswith(caught.value.partial.text)
     assert len(emulator.requests) == 1  # D10: no retry after the first byte
 
 
 @every_stream
-@both_families
-def test_a_stream_reset_raises_the_same(emulator, ask: Ask, model):
+@everywhere
+def test_a_stream_reset_raises_the_same(emulator, ask: Ask, served):
     emulator.script(
         {"text": "one two three four five six seven eight", "cut_after": 2, "close": "reset"}
     )
     with pytest.raises(StreamInterrupted) as caught:
-        ask(emulator.chat_url, [Turn("Count")], {"model": model})
+        ask(emulator, [Turn("Count")], served)
     assert caught.value.partial.text
 
 
+@on_both_apis
 @every_stream
-def test_an_error_inside_a_stream_is_typed(emulator, ask: Ask):
+def test_an_error_inside_a_stream_is_typed(emulator, ask: Ask, served):
     error = {"grpcCode": 8, "httpCode": 429, "message": "quota limit exceed"}
-    emulator.script({"text": "one two three four", "error_after": 2, "error": error})
+    emulator.script({"text": "one two three four", "error_after": 1, "error": error})
     with pytest.raises(RateLimitError, match="quota limit exceed"):
-        ask(emulator.chat_url, [Turn("Count")], {"model": OPEN})
+        ask(emulator, [Turn("Count")], served)
 
 
+@on_both_apis
 @every_way
-def test_content_filter_gives_the_refusal_as_text(emulator, ask: Ask):
+def test_content_filter_gives_the_refusal_as_text(emulator, ask: Ask, served):
     emulator.script({"text": "I can't talk about that.", "finish_reason": "content_filter"})
-    answer = ask(emulator.chat_url, [Turn("…")], {"model": OPEN})
+    answer = ask(emulator, [Turn("…")], served)
     assert answer.finish_reason == "content_filter"
     assert answer.text == "I can't talk about that."
 
 
 @every_way
-@both_families
-def test_a_required_call_that_does_not_come_is_an_error(emulator, ask: Ask, model):
+@everywhere
+def test_a_required_call_that_does_not_come_is_an_error(emulator, ask: Ask, served):
     emulator.script({"text": "I would rather talk."})
-    words = {"model": model, "tools": [weather], "tool_choice": "required"}
+    words = {**served, "tools": [weather], "tool_choice": "required"}
     with pytest.raises(ToolChoiceIgnored, match="json_schema") as caught:
-        ask(emulator.chat_url, [Turn("Weather?")], words)
+        ask(emulator, [Turn("Weather?")], words)
     assert not caught.value.retryable  # D8
     assert len(emulator.requests) == 1
 
 
+@on_both_apis
 @every_way
-def test_a_required_call_cut_by_max_tokens_is_no_ignored_choice(emulator, ask: Ask):
+def test_a_required_call_cut_by_max_tokens_is_no_ignored_choice(emulator, ask: Ask, served):
     emulator.script({"text": "I wou", "finish_reason": "length"})
-    words = {"model": OPEN, "tools": [weather], "tool_choice": "required"}
-    assert ask(emulator.chat_url, [Turn("Weather?")], words).finish_reason == "length"
+    words = {**served, "tools": [weather], "tool_choice": "required"}
+    assert ask(emulator, [Turn("Weather?")], words).finish_reason == "length"
 
 
+@on_both_apis
 @every_way
-def test_a_wrong_key_is_told_at_once(emulator, ask: Ask):
+def test_a_wrong_key_is_told_at_once(emulator, ask: Ask, served):
     body = {"error": {"grpcCode": 16, "httpCode": 401, "message": "Unknown api key test-key"}}
     emulator.script({"status": 401, "body": body})
     with pytest.raises(AuthenticationError, match="YC_API_KEY") as caught:
-        ask(emulator.chat_url, [Turn("Hello")], {"model": YANDEX})
+        ask(emulator, [Turn("Hello")], served)
     assert "test-key" not in str(caught.value)
     assert len(emulator.requests) == 1
 
 
+@on_both_apis
 @every_way
-def test_a_quota_is_waited_for(emulator, ask: Ask):
+def test_a_quota_is_waited_for(emulator, ask: Ask, served):
     emulator.script(
         {"status": 429, "headers": {"Retry-After": "0"}, "body": {"error": "quota limit exceed"}},
         {"text": "Now"},
     )
-    assert ask(emulator.chat_url, [Turn("Hello")], {"model": YANDEX}).text == "Now"
+    assert ask(emulator, [Turn("Hello")], served).text == "Now"
     assert len(emulator.requests) == 2
 
 
@@ -555,6 +610,10 @@ def test_a_quota_is_waited_for(emulator, ask: Ask):
         ({"max_tokens": 0}, ConfigurationError, "max_tokens"),
         ({"extra_boby": {}}, ConfigurationError, "extra_body"),
         ({"seed": 1}, ConfigurationError, "seed"),
+        ({"api": "native"}, ConfigurationError, "completion"),
+        ({"api": "completion", "temperature": 1.5}, ConfigurationError, "from 0 to 1"),
+        ({"api": "completion", "top_p": 0.5}, UnsupportedError, "top_p"),
+        ({"api": "completion", "model": OPEN}, UnsupportedError, "chat API only"),
         ({"folder_id": None}, ConfigurationError, "YC_FOLDER_ID"),
     ],
 )
@@ -566,8 +625,8 @@ def test_bad_words_are_refused_before_any_request(emulator, ask: Ask, words, err
     assert emulator.requests == []
 
 
-@both_families
-def test_every_way_sends_the_same_body(emulator, model):
+@everywhere
+def test_every_way_sends_the_same_body(emulator, served):
     turns = [
         Turn("Weather?"),
         Turn(
@@ -578,25 +637,33 @@ def test_every_way_sends_the_same_body(emulator, model):
         Turn("And now?"),
     ]
     words = {
-        "model": model, "tools": [weather], "temperature": 0.3, "max_tokens": 50, "top_p": 0.9,
+        **served, "tools": [weather], "temperature": 0.3, "max_tokens": 50, "top_p": 0.9,
         "stop": ["END"], "extra_body": {"user": "u1"},
     }  # fmt: skip
+    if "api" in served:
+        del words["top_p"]
+        words["extra_body"] = {"jsonObject": True}
     bodies = []
     for ask in (*BLOCKING, *STREAMED):
         emulator.script({"text": "Hi"})
-        ask(emulator.chat_url, turns, words)
+        ask(emulator, turns, words)
         body = dict(emulator.requests[-1]["body"])
-        assert body.pop("stream", False) is (ask in STREAMED)
+        options = body.get("completionOptions", body)
+        assert options.pop("stream", False) is (ask in STREAMED)
         bodies.append(_without_wording(body))
     assert all(body == bodies[0] for body in bodies)
-    assert bodies[0]["max_completion_tokens"] == 50
-    assert bodies[0]["user"] == "u1"
+    if "api" in served:
+        assert bodies[0]["completionOptions"] == {"temperature": 0.3, "maxTokens": "50"}
+        assert bodies[0]["jsonObject"] is True
+    else:
+        assert bodies[0]["max_completion_tokens"] == 50
+        assert bodies[0]["user"] == "u1"
 
 
 def _without_wording(body: dict[str, Any]) -> dict[str, Any]:
     """A body without what each framework says of a tool and of its choice in its own words."""
-    body.pop("tool_choice", None)
-    body.pop("parallel_tool_calls", None)
+    for word in ("tool_choice", "toolChoice", "parallel_tool_calls", "parallelToolCalls"):
+        body.pop(word, None)
     for each in body["tools"]:
         assert each["function"]["name"] == "weather"
         assert each["function"]["parameters"]["required"] == ["city"]

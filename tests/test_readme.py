@@ -7,7 +7,7 @@ from runpy import run_path
 
 import pytest
 
-from yandex_compat import catalogue, settings
+from yandex_compat import catalogue, endpoints
 
 README = Path(__file__).parents[1] / "README.md"
 TABLES = run_path(str(Path(__file__).parent / "readme_tables.py"))
@@ -26,7 +26,7 @@ def test_there_is_one_for_each_framework_and_one_for_none():
 def test_a_snippet_runs(snippet, shown, emulator, monkeypatch, capsys):
     monkeypatch.setenv("YC_API_KEY", "test-key")
     monkeypatch.setenv("YC_FOLDER_ID", "test-folder")
-    monkeypatch.setitem(settings._BASE_URLS, "chat", emulator.chat_url)
+    monkeypatch.setitem(endpoints.DEFAULTS, "chat", emulator.chat_url)
     exec(compile(snippet, "README.md", "exec"), {"__name__": "snippet"})
     assert shown in capsys.readouterr().out
 

@@ -12,7 +12,8 @@ class ModelProfile:
 
     `reasons`: an answer comes with its reasoning (WIRE A7). `calls_by_name`: the service matches a
     tool's result to its call by the function's name, and issues that name as the call's id (WIRE
-    A2), so one list must not name a function twice.
+    A2), so one list must not name a function twice. `native`: the model is on the native API as
+    well as on the chat API (WIRE Models).
     """
 
     context_window: int = 32_000
@@ -20,6 +21,7 @@ class ModelProfile:
     tools: bool = True
     reasons: bool = False
     calls_by_name: bool = False
+    native: bool = True
 
 
 UNKNOWN = ModelProfile()
@@ -27,11 +29,13 @@ UNKNOWN = ModelProfile()
 _PROFILES = {
     "yandexgpt": ModelProfile(context_window=32_000, images=False, calls_by_name=True),
     "llama": ModelProfile(context_window=8_192, images=False, calls_by_name=True),
-    "qwen3": ModelProfile(context_window=256_000, images=False),
-    "gpt-oss": ModelProfile(context_window=128_000, images=False, reasons=True),
-    "gemma-3": ModelProfile(context_window=128_000, images=True),
+    "qwen3": ModelProfile(context_window=256_000, images=False, native=False),
+    "gpt-oss": ModelProfile(context_window=128_000, images=False, reasons=True, native=False),
+    "gemma-3": ModelProfile(context_window=128_000, images=True, native=False),
     # Known to be on the chat API only; the rest is taken to be as of the service's own models.
-    "aliceai-llm": ModelProfile(context_window=32_000, images=False, calls_by_name=True),
+    "aliceai-llm": ModelProfile(
+        context_window=32_000, images=False, calls_by_name=True, native=False
+    ),
 }
 
 # NAME and BRANCH, or NAME and VERSION@SUFFIX of a fine-tuned model.

@@ -108,10 +108,10 @@ class Completion:
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     model: str | None = None
-    model_version: str | None = None
     id: str | None = None
     system_fingerprint: str | None = None
     service_tier: str | None = None
+    model_version: str | None = None
     request_id: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     trimmed_tool_calls: tuple[ToolCall, ...] = ()
@@ -163,12 +163,12 @@ class StreamEnd:
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     model: str | None = None
-    model_version: str | None = None
     id: str | None = None
     system_fingerprint: str | None = None
     request_id: str | None = None
     trimmed_tool_calls: tuple[ToolCall, ...] = ()
     service_tier: str | None = None
+    model_version: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
 

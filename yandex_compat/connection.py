@@ -41,7 +41,7 @@ class Connection(BaseModel):
     auth: Any = Field(default=None, exclude=True, repr=False)
     """An httpx.Auth of your own, instead of a key or token."""
     api: str = "chat"
-    """Which of the service's APIs to talk to."""
+    """The API to talk to: "chat", the OpenAI-compatible one, or "completion", the native one."""
     base_url: str | None = None
     """The root of the API, where it is not the service's own."""
     timeout: float | None = None

@@ -17,7 +17,7 @@ class Generation(BaseModel):
     model: str = "yandexgpt"
     """Name, name and branch, or full URI."""
     temperature: float | None = None
-    """From 0 to 2."""
+    """From 0 to 2; on the native API, to 1."""
     top_p: float | None = None
     """From 0 to 1."""
     max_tokens: int | None = None

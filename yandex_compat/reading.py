@@ -16,12 +16,12 @@ from yandex_compat.framing import FramingError
 from yandex_compat.leaked_calls import LeakedCallFilter, callable_names, with_leaked_call
 from yandex_compat.stop import StopFilter, cut_completion
 from yandex_compat.tool_calls import refuse_ignored_choice, trimmed
-from yandex_compat.wires import chat
+from yandex_compat.wires.apis import API
 
 
-def whole_completion(request: CompletionRequest, response: httpx.Response) -> Completion:
+def whole_completion(request: CompletionRequest, response: httpx.Response, api: API) -> Completion:
     """The completion of a response that was read to its end, the alternatives treated as it is."""
-    completion = chat.decode(response.content, request)
+    completion = api.decode(response.content, request)
     alternatives = [_treated(other, request) for other in completion.alternatives]
     treated = replace(_treated(completion, request), alternatives=tuple(alternatives))
     for one in (treated, *alternatives):
@@ -53,10 +53,10 @@ def _reported(response: httpx.Response) -> dict[str, str]:
 class StreamReading:
     """Turns the bytes of one open response into the deltas its reader is given."""
 
-    def __init__(self, request: CompletionRequest, response: httpx.Response) -> None:
+    def __init__(self, request: CompletionRequest, response: httpx.Response, api: API) -> None:
         self.response = response
         self._request = request
-        self._decoder = chat.StreamDecoder(request)
+        self._decoder = api.stream_decoder(request)
         self._decoder.end.request_id = response.headers.get("x-request-id")
         self._decoder.end.headers = _reported(response)
         names = callable_names(request)

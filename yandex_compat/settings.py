@@ -10,6 +10,7 @@ import httpx
 
 from yandex_compat.auth import ApiKeyAuth, IamTokenAuth
 from yandex_compat.catalogue import is_folder
+from yandex_compat.endpoints import DEFAULTS, Endpoints, endpoints_of
 from yandex_compat.errors import ConfigurationError
 from yandex_compat.parameters import hint_for
 
@@ -21,7 +22,7 @@ DEFAULT_REQUESTS_PER_SECOND = 10.0  # WIRE Quotas
 FASTEST = 10_000.0
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OWN_HEADERS = {"authorization", "content-length", "host", "transfer-encoding"}
-_BASE_URLS = {"chat": "https://ai.api.cloud.yandex.net/v1"}
+_APIS = ("chat", "completion")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class Settings:
     counts those for embeddings; 0 lets all of them pass.
     """
 
-    base_url: str
+    api: str
+    endpoints: Endpoints
     auth: httpx.Auth = field(repr=False)
     folder_id: str | None = None
     timeout: float = DEFAULT_TIMEOUT
@@ -40,6 +42,11 @@ class Settings:
     requests_per_second: float = DEFAULT_REQUESTS_PER_SECOND
     data_logging: bool = True
     default_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def base_url(self) -> str:
+        """The root of the API that is talked to."""
+        return self.endpoints.root(self.api)
 
 
 def resolve_settings(
@@ -61,8 +68,10 @@ def resolve_settings(
     The environment's names are YC_API_KEY, YC_IAM_TOKEN and YC_FOLDER_ID.
     Raises ConfigurationError naming the word that is missing or wrong.
     """
-    if not isinstance(api, str) or api not in _BASE_URLS:
-        raise ConfigurationError('api must be "chat", the only one of this version.')
+    if api not in _APIS:
+        raise ConfigurationError(
+            'api must be "chat", the OpenAI-compatible one, or "completion", the native one.'
+        )
     timeout = DEFAULT_TIMEOUT if timeout is None else timeout
     max_retries = DEFAULT_MAX_RETRIES if max_retries is None else max_retries
     if not _is_number(timeout) or not 0 < timeout <= LONGEST_TIMEOUT:
@@ -80,7 +89,8 @@ def resolve_settings(
     if not isinstance(data_logging, bool):
         raise ConfigurationError("data_logging must be True or False.")
     return Settings(
-        base_url=_checked_url(_BASE_URLS[api] if base_url is None else base_url),
+        api=api,
+        endpoints=endpoints_of(api, None if base_url is None else _checked_url(base_url)),
         auth=_resolve_auth(api_key, iam_token, auth),
         folder_id=_checked_folder(folder_id or os.environ.get("YC_FOLDER_ID") or None),
         timeout=timeout,
@@ -181,6 +191,6 @@ def _checked_url(base_url: str) -> str:
         )
     if not isinstance(base_url, str) or url.scheme not in {"http", "https"} or not url.host:
         raise ConfigurationError(
-            f"base_url is not a web address: write it like {_BASE_URLS['chat']!r}."
+            f"base_url is not a web address: write it like {DEFAULTS['chat']!r}."
         )
     return base_url.strip().rstrip("/")

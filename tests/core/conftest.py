@@ -11,8 +11,7 @@ import httpx
 import pytest
 from tenacity import AsyncRetrying, Retrying
 
-from yandex_compat import CompletionRequest, Message, YandexClient
-from yandex_compat import client as client_module
+from yandex_compat import CompletionRequest, Message, YandexClient, transport
 from yandex_compat.emulator import Emulator
 
 KEY = "AQVN-test-secret-key-0123456789"
@@ -63,8 +62,8 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         waited.append(seconds)
 
     # Tenacity's sleeps are default arguments; to patch asyncio.sleep would hurry the emulator too.
-    monkeypatch.setattr(client_module, "Retrying", partial(Retrying, sleep=waited.append))
-    monkeypatch.setattr(client_module, "AsyncRetrying", partial(AsyncRetrying, sleep=awaited))
+    monkeypatch.setattr(transport, "Retrying", partial(Retrying, sleep=waited.append))
+    monkeypatch.setattr(transport, "AsyncRetrying", partial(AsyncRetrying, sleep=awaited))
     return waited
 
 

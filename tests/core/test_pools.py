@@ -8,8 +8,7 @@ from asyncio.base_events import BaseEventLoop
 import httpx
 import pytest
 
-from yandex_compat import YandexClient
-from yandex_compat import client as client_module
+from yandex_compat import YandexClient, transport
 from yandex_compat.pools import Pools
 
 
@@ -17,7 +16,7 @@ from yandex_compat.pools import Pools
 def pools(monkeypatch) -> Pools:
     """Pools that no other test has touched."""
     fresh = Pools()
-    monkeypatch.setattr(client_module, "POOLS", fresh)
+    monkeypatch.setattr(transport, "POOLS", fresh)
     yield fresh
     fresh.close()
 

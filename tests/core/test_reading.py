@@ -18,6 +18,7 @@ from yandex_compat import (
     YandexError,
 )
 from yandex_compat.reading import StreamReading, whole_completion
+from yandex_compat.wires.apis import APIS
 
 TEXTS = [
     "", "\n\n", "```", "Hello END there", '{"a": "```"}', "[TOOL_CALL_START]g\n{}",
@@ -79,7 +80,7 @@ def answer(rng: random.Random) -> tuple[bytes, bytes]:
 
 
 def streamed(rng: random.Random, request: CompletionRequest, data: bytes) -> Completion:
-    reading, folded = StreamReading(request, httpx.Response(200)), Accumulator()
+    reading, folded = StreamReading(request, httpx.Response(200), APIS["chat"]), Accumulator()
     while data and not reading.stopped:
         size = rng.randint(1, 200)
         for delta in reading.feed(data[:size]):
@@ -108,6 +109,6 @@ def test_whole_and_streamed_say_the_same(seed):
     rng = random.Random(seed)
     request, (body, events) = asked(rng), answer(rng)
     response = httpx.Response(200, content=body)
-    whole = told(lambda: whole_completion(request, response), request)
+    whole = told(lambda: whole_completion(request, response, APIS["chat"]), request)
     for _ in range(5):
         assert told(lambda: streamed(rng, request, events), request) == whole

@@ -66,6 +66,7 @@ class OverTheEmulator(ChatModelIntegrationTests):
 
     model_name: str
     method: str
+    root = "chat_url"
 
     @property
     def run(self):
@@ -73,7 +74,7 @@ class OverTheEmulator(ChatModelIntegrationTests):
 
     @pytest.fixture(autouse=True)
     def _served(self, emulator, monkeypatch):
-        self.emulator, self.base_url = emulator, emulator.chat_url
+        self.emulator, self.base_url = emulator, getattr(emulator, self.root)
 
         def picture(url: str, **_: object) -> httpx.Response:
             return httpx.Response(200, content=PNG)
@@ -176,6 +177,22 @@ class OfYandexGPT(OverTheEmulator):
         return not self.streaming
 
 
+class OfTheNativeAPI(OverTheEmulator):
+    """On the native API, streams report usage, which grows with each line (WIRE B6)."""
+
+    model_name = "yandexgpt"
+    model_override_value = "yandexgpt-lite"
+    root = "native_url"
+
+    @property
+    def run(self):
+        return f"{super().run}, native API"
+
+    @property
+    def chat_model_params(self):
+        return {**super().chat_model_params, "api": "completion"}
+
+
 class TestGemmaBySchema(OfGemma):
     method = "json_schema"
 
@@ -200,7 +217,15 @@ class TestYandexGPTByFunction(OfYandexGPT):
     method = "function_calling"
 
 
-@pytest.mark.parametrize("family", [OfGemma, OfGptOss, OfYandexGPT])
+class TestNativeBySchema(OfTheNativeAPI):
+    method = "json_schema"
+
+
+class TestNativeByFunction(OfTheNativeAPI):
+    method = "function_calling"
+
+
+@pytest.mark.parametrize("family", [OfGemma, OfGptOss, OfYandexGPT, OfTheNativeAPI])
 @pytest.mark.parametrize(
     ("claim", "switch"),
     [
@@ -242,10 +267,11 @@ class TestYandexEmbeddings(EmbeddingsIntegrationTests):
     """The integration suite of embeddings."""
 
     run = "embeddings, integration"
+    root = "chat_url"
 
     @pytest.fixture(autouse=True)
     def _served(self, emulator):
-        self.base_url = emulator.chat_url
+        self.base_url = getattr(emulator, self.root)
 
     @property
     def embeddings_class(self):
@@ -254,3 +280,14 @@ class TestYandexEmbeddings(EmbeddingsIntegrationTests):
     @property
     def embedding_model_params(self):
         return {**CREDENTIALS, "base_url": self.base_url}
+
+
+class TestNativeEmbeddings(TestYandexEmbeddings):
+    """The same on the native API."""
+
+    run = "embeddings, integration, native API"
+    root = "native_url"
+
+    @property
+    def embedding_model_params(self):
+        return {**super().embedding_model_params, "api": "completion"}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from yandex_compat.catalogue import ModelProfile
+from yandex_compat.catalogue import ModelProfile, bare_name
 from yandex_compat.completion import CompletionRequest
 from yandex_compat.errors import UnsupportedError
 from yandex_compat.jsontext import decode
@@ -29,6 +29,11 @@ def encode(
     `extra_body` is laid over it, also inside `completionOptions`. Raises ConfigurationError for a
     value outside its documented range, UnsupportedError for what this API or the model lacks.
     """
+    if not profile.native:
+        raise UnsupportedError(
+            f"The model {bare_name(uri)!r} is on the chat API only: leave api out, or "
+            f"take a model that is on both, such as yandexgpt."
+        )
     _refuse_what_it_lacks(request)
     check_request(request, _RANGES, stream=stream)
     request = ToolNames(request).outgoing(request)

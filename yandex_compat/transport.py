@@ -1,0 +1,290 @@
+"""Transport: sends one request, with its credential, its pace and its second tries."""
+
+from collections.abc import Mapping
+from contextlib import aclosing, closing, suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Self, TypeVar
+from uuid import uuid4
+
+import httpx
+from tenacity import AsyncRetrying, RetryCallState, Retrying
+
+from yandex_compat import __version__, jsontext
+from yandex_compat.auth import secrets_of
+from yandex_compat.errors import ConfigurationError, YandexError
+from yandex_compat.failures import Failures
+from yandex_compat.limits import PACES, Pace
+from yandex_compat.pools import POOLS
+from yandex_compat.retries import RetryPolicy
+from yandex_compat.settings import CONNECT_TIMEOUT, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A request as it goes out, but for the id and the credential of each attempt."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None = None
+    stream: bool = False
+    pace: Pace | None = None
+
+
+class Transport:
+    """Sends requests with one client's settings, blocking and async (`a…`) alike.
+
+    Every failure is a YandexError. A pickle or copy leaves connections behind.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        http_client: httpx.Client | None,
+        http_async_client: httpx.AsyncClient | None,
+    ) -> None:
+        self._settings = settings
+        self._failures = Failures(settings)
+        self._policy = RetryPolicy(settings.max_retries)
+        self._http_client = _checked_client("http_client", http_client, httpx.Client)
+        self._http_async_client = _checked_client(
+            "http_async_client", http_async_client, httpx.AsyncClient
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._settings!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Clients hold locks and sockets: they are left behind, and made anew where it is loaded.
+        return {**self.__dict__, "_http_client": None, "_http_async_client": None}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
+    @property
+    def auth(self) -> httpx.Auth:
+        """The credential that requests go out with."""
+        return self._settings.auth
+
+    def close(self) -> None:
+        """Give up the shared connections; a client that was passed in stays open."""
+        POOLS.release(self)
+
+    async def aclose(self) -> None:
+        """Give up the shared connections, those of the running event loop included."""
+        await POOLS.arelease(self)
+
+    def _outgoing(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: Mapping[str, Any] | None = None,
+        *,
+        stream: bool = False,
+        pace: Pace | None = None,
+    ) -> Outgoing:
+        """A request with the headers that all have; ConfigurationError where it has no JSON form.
+
+        A user's own headers win over those given.
+        """
+        known = {"User-Agent": f"yandex-compat/{__version__}", **headers}
+        if body is not None:
+            known["Content-Type"] = "application/json"
+        if stream:
+            # A compressing proxy would hold small events back until its window is full.
+            known["Accept-Encoding"] = "identity"
+        if not self._settings.data_logging:
+            known["x-data-logging-enabled"] = "false"
+        # Header names ignore case: in a dict, `user-agent` would stand beside `User-Agent`.
+        merged = httpx.Headers(known)
+        merged.update(self._settings.default_headers)
+        try:
+            data = None if body is None else jsontext.encode(body)
+        except (RecursionError, TypeError, ValueError) as error:
+            raise ConfigurationError(
+                f"The request has no JSON form ({error}): a tool's schema or extra_body holds a "
+                f"value that is none of dict, list, text, number, boolean and None."
+            ) from None
+        return Outgoing(method, url, merged, data, stream, pace)
+
+    def _pace(self, folder: str | None) -> Pace | None:
+        """The pace of the quota that a folder's embeddings count against."""
+        settings = self._settings
+        if not settings.requests_per_second:
+            return None
+        # Of a secret, no more than a digest is kept.
+        secret = "\0".join(secrets_of(settings.auth)).encode()
+        credential = sha256(secret).digest() if secret else _Same(settings.auth)
+        # The quota is one, whichever API is asked.
+        quota = (credential, folder, settings.endpoints.chat)
+        return PACES.of(quota, settings.requests_per_second)
+
+    # Each attempt is made, and failed, in one way; tenacity is entered only after a first failure,
+    # since it costs as much as a tenth of a request.
+
+    def _send(self, outgoing: Outgoing) -> httpx.Response:
+        try:
+            return self._attempt(outgoing)
+        except YandexError as error:
+            if self._policy.wait_after(1, error) is None:
+                raise
+            first = [error]
+
+        def attempt() -> httpx.Response:
+            if first:
+                raise first.pop()
+            return self._attempt(outgoing)
+
+        try:
+            return Retrying(**self._retry_words())(attempt)
+        except YandexError as error:
+            # Tenacity's frames, and what they hold, would live as long as the error.
+            raise error.with_traceback(None) from None
+
+    async def _asend(self, outgoing: Outgoing) -> httpx.Response:
+        try:
+            return await self._aattempt(outgoing)
+        except YandexError as error:
+            if self._policy.wait_after(1, error) is None:
+                raise
+            first = [error]
+
+        async def attempt() -> httpx.Response:
+            if first:
+                raise first.pop()
+            return await self._aattempt(outgoing)
+
+        try:
+            return await AsyncRetrying(**self._retry_words())(attempt)
+        except YandexError as error:
+            # Tenacity's frames, and what they hold, would live as long as the error.
+            raise error.with_traceback(None) from None
+
+    def _attempt(self, outgoing: Outgoing) -> httpx.Response:
+        if outgoing.pace:
+            outgoing.pace.wait()
+        client = _open(self._http_client or POOLS.client(self))
+        request = self._request(client, outgoing)
+        failure: YandexError | None = None
+        try:
+            response = client.send(request, stream=True, auth=self._settings.auth)
+            if not (outgoing.stream and response.is_success):
+                with closing(response), _body_may_break(response):
+                    response.read()
+        except httpx.HTTPStatusError as error:
+            response = error.response  # a hook of the user's client raised it
+        except (httpx.RequestError, httpx.InvalidURL, UnicodeError, ExceptionGroup) as error:
+            failure = self._failures.of_sending(error, request)
+        if failure:
+            # Raised out here, it does not drag along an error that holds the request's headers.
+            try:
+                raise failure
+            finally:
+                del failure  # its traceback holds this frame
+        self._failures.refuse_bad_status(response)
+        return response
+
+    async def _aattempt(self, outgoing: Outgoing) -> httpx.Response:
+        if outgoing.pace:
+            await outgoing.pace.await_turn()
+        client = _open(self._http_async_client or await POOLS.aclient(self))
+        request = self._request(client, outgoing)
+        failure: YandexError | None = None
+        try:
+            response = await client.send(request, stream=True, auth=self._settings.auth)
+            if not (outgoing.stream and response.is_success):
+                async with aclosing(response):
+                    with _body_may_break(response):
+                        await response.aread()
+        except httpx.HTTPStatusError as error:
+            response = error.response
+        except (httpx.RequestError, httpx.InvalidURL, UnicodeError, ExceptionGroup) as error:
+            failure = self._failures.of_sending(error, request)
+        if failure:
+            try:
+                raise failure
+            finally:
+                del failure
+        self._failures.refuse_bad_status(response)
+        return response
+
+    def _request(
+        self, client: httpx.Client | httpx.AsyncClient, outgoing: Outgoing
+    ) -> httpx.Request:
+        """One attempt's request; its own id is what the service's support asks for (WIRE)."""
+        return client.build_request(
+            outgoing.method,
+            outgoing.url,
+            content=outgoing.body,
+            headers={"x-client-request-id": str(uuid4()), **outgoing.headers},
+            timeout=httpx.Timeout(
+                self._settings.timeout, connect=min(CONNECT_TIMEOUT, self._settings.timeout)
+            ),
+        )
+
+    def _retry_words(self) -> dict[str, Any]:
+        """The policy in tenacity's words."""
+
+        def wait(state: RetryCallState) -> float | None:
+            error = state.outcome.exception() if state.outcome else None
+            return None if error is None else self._policy.wait_after(state.attempt_number, error)
+
+        return {
+            "retry": lambda state: wait(state) is not None,
+            "wait": lambda state: wait(state) or 0.0,
+            "reraise": True,
+        }
+
+
+class _Same:
+    """Stands in a key for one object, whatever it takes for its equals."""
+
+    __slots__ = ("_one",)
+
+    def __init__(self, one: object) -> None:
+        self._one = one
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other._one is self._one
+
+    def __hash__(self) -> int:
+        return id(self._one)
+
+
+def _body_may_break(response: httpx.Response) -> suppress:
+    """Lets the body of a refusal break off, whose status says enough, and no other."""
+    broken = () if response.is_success else (httpx.RequestError,)
+    return suppress(*broken)
+
+
+_Client = TypeVar("_Client", httpx.Client, httpx.AsyncClient)
+
+
+def _checked_client(word: str, client: _Client | None, kind: type[_Client]) -> _Client | None:
+    if client is not None and not isinstance(client, kind):
+        raise ConfigurationError(
+            f"{word} must be an httpx.{kind.__name__}, not {type(client).__name__}."
+        )
+    return client
+
+
+def _open(client: _Client) -> _Client:
+    if client.is_closed:
+        raise ConfigurationError("The client that was passed in is closed: keep it open, or none.")
+    return client
