@@ -31,7 +31,6 @@ from yandex_compat import (
     Completion,
     CompletionRequest,
     ConfigurationError,
-    UnsupportedError,
     __version__,
 )
 from yandex_compat.connection import SECRETS
@@ -138,27 +137,30 @@ class ChatYandex(BaseChatModel, Generation, YandexConnection):
         return super()._should_stream(**words) and (not several or bool(words.get("stream")))
 
     def get_num_tokens(self, text: str) -> int:
-        """The tokens of a text: counted by `custom_get_token_ids`, else estimated, offline."""
-        return (
-            len(self.get_token_ids(text)) if self.custom_get_token_ids else estimated_tokens(text)
-        )
+        """The tokens of a text, counted, or estimated offline.
+
+        `custom_get_token_ids` counts them, or with `exact_token_counts` the service.
+        """
+        if self.custom_get_token_ids or self.exact_token_counts:
+            return len(self.get_token_ids(text))
+        return estimated_tokens(text)
 
     def get_token_ids(self, text: str) -> list[int]:
-        """The tokens of a text, which only `custom_get_token_ids` knows."""
+        """The tokens of a text, by `custom_get_token_ids`, else asked of the service."""
         if self.custom_get_token_ids:
             return self.custom_get_token_ids(text)
         with langchain_errors():
-            raise UnsupportedError(
-                "Token ids need a tokenizer, and the service's is not reached by this version: "
-                "pass custom_get_token_ids=…. get_num_tokens estimates how many there are."
-            )
+            return [token.id for token in self._client.tokenize(text, model=self.model)]
 
     def get_num_tokens_from_messages(
         self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
     ) -> int:
-        """The tokens of a conversation and its tools, each text counted by `get_num_tokens`."""
+        """The tokens of a conversation and its tools, counted as `get_num_tokens` counts."""
         with langchain_errors():
             known = to_tools(tools or ())
+            if self.exact_token_counts and not self.custom_get_token_ids:
+                talk = CompletionRequest(self.model, to_neutral(messages, known), tools=known)
+                return len(self._client.tokenize_completion(talk))
             return tokens_of(to_neutral(messages, known), known, self.get_num_tokens)
 
     def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:

@@ -456,6 +456,7 @@ def _metadata(
         "service_tier": answer.service_tier,
         "model_version": answer.model_version,
         "request_id": answer.request_id,
+        "operation_id": answer.operation_id if isinstance(answer, Completion) else None,
         "headers": dict(answer.headers) if with_headers else None,
         "trimmed_tool_calls": [
             {"name": call.name, "args": call.arguments, "id": call.id}

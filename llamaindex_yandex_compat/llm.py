@@ -78,9 +78,12 @@ class YandexLLM(Generation, YandexConnection, StructuredPrediction):
     def tokenizer(self, text: str) -> list[int]:
         """As many numbers as a text has tokens, by an offline estimate on the high side.
 
-        For `Settings.tokenizer` and whatever else counts: the framework's own counts by a model of
+        With `exact_token_counts`, they are its tokens, as the service tells them. It is for
+        `Settings.tokenizer` and whatever else counts: the framework's own counts by a model of
         OpenAI, in which Russian takes more.
         """
+        if self.exact_token_counts:
+            return [token.id for token in self._client.tokenize(text, model=self.model)]
         return list(range(estimated_tokens(text)))
 
     def _check_words(self) -> None:

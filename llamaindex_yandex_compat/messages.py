@@ -299,6 +299,7 @@ def _raw(completion: Completion) -> dict[str, Any]:
         "service_tier": completion.service_tier,
         "model_version": completion.model_version,
         "request_id": completion.request_id,
+        "operation_id": completion.operation_id,
         "logprobs": completion.logprobs,
         "annotations": [asdict(citation) for citation in completion.annotations] or None,
         "audio": completion.audio,

@@ -12,11 +12,11 @@ __version__ = "0.1.0"
 _HOMES = {
     "accumulator": ["Accumulator"],
     "auth": ["ApiKeyAuth", "IamTokenAuth"],
-    "catalogue": ["ModelProfile", "profile_for"],
+    "catalogue": ["Model", "ModelProfile", "profile_for"],
     "client": ["YandexClient"],
     "completion": [
         "Citation", "Completion", "CompletionRequest", "Delta", "Embedding", "StreamEnd",
-        "ToolCallDelta", "Usage",
+        "Token", "ToolCallDelta", "Usage",
     ],
     "errors": [
         "APIError", "AuthenticationError", "ConfigurationError", "ConnectionFailed",
@@ -25,6 +25,7 @@ _HOMES = {
         "StreamInterrupted", "ToolChoiceIgnored", "UnsupportedError", "YandexError",
     ],
     "messages": ["ImagePart", "Message", "TextPart", "ToolCall"],
+    "operations": ["Operation"],
     "tools": ["CustomTool", "ResponseFormat", "Tool", "ToolChoice"],
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from yandex_compat.accumulator import Accumulator as Accumulator
     from yandex_compat.auth import ApiKeyAuth as ApiKeyAuth
     from yandex_compat.auth import IamTokenAuth as IamTokenAuth
+    from yandex_compat.catalogue import Model as Model
     from yandex_compat.catalogue import ModelProfile as ModelProfile
     from yandex_compat.catalogue import profile_for as profile_for
     from yandex_compat.client import YandexClient as YandexClient
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from yandex_compat.completion import Delta as Delta
     from yandex_compat.completion import Embedding as Embedding
     from yandex_compat.completion import StreamEnd as StreamEnd
+    from yandex_compat.completion import Token as Token
     from yandex_compat.completion import ToolCallDelta as ToolCallDelta
     from yandex_compat.completion import Usage as Usage
     from yandex_compat.errors import APIError as APIError
@@ -64,6 +67,7 @@ if TYPE_CHECKING:
     from yandex_compat.messages import Message as Message
     from yandex_compat.messages import TextPart as TextPart
     from yandex_compat.messages import ToolCall as ToolCall
+    from yandex_compat.operations import Operation as Operation
     from yandex_compat.tools import CustomTool as CustomTool
     from yandex_compat.tools import ResponseFormat as ResponseFormat
     from yandex_compat.tools import Tool as Tool

@@ -24,6 +24,25 @@ class ModelProfile:
     native: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that a key can use: its full URI, and what the service says of it beside that."""
+
+    id: str
+    owned_by: str | None = None
+    created: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The name alone, as `model` takes it."""
+        return bare_name(self.id)
+
+    @property
+    def profile(self) -> ModelProfile:
+        """What the catalogue knows of it."""
+        return profile_for(self.id)
+
+
 UNKNOWN = ModelProfile()
 
 _PROFILES = {

@@ -2,9 +2,11 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from contextvars import copy_context
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any
 
@@ -12,11 +14,24 @@ import httpx
 
 from yandex_compat import catalogue
 from yandex_compat.bodies import OpenBody, hung_up_after
-from yandex_compat.completion import Completion, CompletionRequest, Delta, Embedding
+from yandex_compat.catalogue import Model
+from yandex_compat.completion import Completion, CompletionRequest, Delta, Embedding, Token
+from yandex_compat.errors import UnsupportedError
+from yandex_compat.operations import (
+    DEFERRED_PATH,
+    Operation,
+    Polling,
+    checked_id,
+    of_operation,
+    read_operation,
+)
 from yandex_compat.reading import StreamReading, whole_completion
 from yandex_compat.settings import resolve_settings
 from yandex_compat.transport import Outgoing, Transport
+from yandex_compat.wires import models, tokenizer
 from yandex_compat.wires.apis import APIS
+
+_NATIVE = APIS["completion"]
 
 # Seconds that a server gets to end the body of an answer that has ended, so that its connection
 # can be used again.
@@ -45,6 +60,8 @@ class YandexClient(Transport):
         timeout: float | None = None,
         max_retries: int | None = None,
         requests_per_second: float | None = None,
+        mode: str | None = None,
+        deferred_timeout: float | None = None,
         data_logging: bool = True,
         default_headers: Mapping[str, str] | None = None,
         http_client: httpx.Client | None = None,
@@ -60,6 +77,8 @@ class YandexClient(Transport):
             timeout=timeout,
             max_retries=max_retries,
             requests_per_second=requests_per_second,
+            mode=mode,
+            deferred_timeout=deferred_timeout,
             data_logging=data_logging,
             default_headers=default_headers,
         )
@@ -71,14 +90,74 @@ class YandexClient(Transport):
         self._outgoing_completion(request, stream=False)
 
     def complete(self, request: CompletionRequest) -> Completion:
-        """Ask for a whole answer."""
+        """Ask for a whole answer; in the mode "deferred", begin it and wait for it."""
+        if self._settings.mode == "deferred":
+            return self.result(self.defer(request).id, request)
         response = self._send(self._outgoing_completion(request, stream=False))
         return self._completion(response, request)
 
     async def acomplete(self, request: CompletionRequest) -> Completion:
-        """Ask for a whole answer."""
+        """Ask for a whole answer, as `complete` does."""
+        if self._settings.mode == "deferred":
+            return await self.aresult((await self.adefer(request)).id, request)
         response = await self._asend(self._outgoing_completion(request, stream=False))
         return self._completion(response, request)
+
+    def defer(self, request: CompletionRequest) -> Operation:
+        """Begin a deferred generation, of which `result` has the answer once it is there."""
+        return read_operation(self._send(self._outgoing_deferred(request)).content)
+
+    async def adefer(self, request: CompletionRequest) -> Operation:
+        """Begin a deferred generation, of which `aresult` has the answer once it is there."""
+        response = await self._asend(self._outgoing_deferred(request))
+        return read_operation(response.content)
+
+    def operation(self, operation_id: str, request: CompletionRequest | None = None) -> Operation:
+        """How a deferred generation stands, and its answer if it is there.
+
+        `request` is that of `defer`, which names of tools and integers are read by; another
+        process may do without. Raises the error of an operation that failed, with its id.
+        """
+        with of_operation(operation_id):
+            response = self._send(self._outgoing_operation(operation_id))
+            return self._operation(response, request)
+
+    async def aoperation(
+        self, operation_id: str, request: CompletionRequest | None = None
+    ) -> Operation:
+        """How a deferred generation stands, as `operation` tells it."""
+        with of_operation(operation_id):
+            response = await self._asend(self._outgoing_operation(operation_id))
+            return self._operation(response, request)
+
+    def result(
+        self,
+        operation_id: str,
+        request: CompletionRequest | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> Completion:
+        """Wait for the answer of a deferred generation, `deferred_timeout` seconds at most.
+
+        Raises RequestTimedOut where it has not come by then; it may be asked for again.
+        """
+        polling = self._polling(timeout)
+        while (completion := self.operation(operation_id, request).completion) is None:
+            time.sleep(polling.wait_for(operation_id))
+        return completion
+
+    async def aresult(
+        self,
+        operation_id: str,
+        request: CompletionRequest | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> Completion:
+        """Wait for the answer of a deferred generation, as `result` does."""
+        polling = self._polling(timeout)
+        while (completion := (await self.aoperation(operation_id, request)).completion) is None:
+            await asyncio.sleep(polling.wait_for(operation_id))
+        return completion
 
     def stream(self, request: CompletionRequest) -> Generator[Delta, None, None]:
         """Ask for an answer in deltas; the last one has `final`.
@@ -130,6 +209,30 @@ class YandexClient(Transport):
                 async with asyncio.timeout(_PATIENCE):
                     async for _ in pieces:
                         pass
+
+    def tokenize(self, text: str, *, model: str) -> tuple[Token, ...]:
+        """The tokens of a text, as the service's tokenizer for a model counts them."""
+        return self._tokens(self._send(self._outgoing_text_to_count(text, model)))
+
+    async def atokenize(self, text: str, *, model: str) -> tuple[Token, ...]:
+        """The tokens of a text, as `tokenize` tells them."""
+        return self._tokens(await self._asend(self._outgoing_text_to_count(text, model)))
+
+    def tokenize_completion(self, request: CompletionRequest) -> tuple[Token, ...]:
+        """The tokens of a conversation and its tools, as the model is given them."""
+        return self._tokens(self._send(self._outgoing_talk_to_count(request)))
+
+    async def atokenize_completion(self, request: CompletionRequest) -> tuple[Token, ...]:
+        """The tokens of a conversation and its tools, as the model is given them."""
+        return self._tokens(await self._asend(self._outgoing_talk_to_count(request)))
+
+    def models(self) -> list[Model]:
+        """The models that the key can use, of generation and of embeddings."""
+        return self._models(self._send(self._outgoing_models()))
+
+    async def amodels(self) -> list[Model]:
+        """The models that the key can use, of generation and of embeddings."""
+        return self._models(await self._asend(self._outgoing_models()))
 
     def embed(self, text: str, *, model: str) -> Embedding:
         """Ask for one text's vector."""
@@ -197,6 +300,10 @@ class YandexClient(Transport):
         catalogue.model_uri(model, self._settings.folder_id, "emb")
 
     def _outgoing_completion(self, request: CompletionRequest, *, stream: bool) -> Outgoing:
+        if stream and self._settings.mode == "deferred":
+            raise UnsupportedError(
+                'mode="deferred" gives whole answers: ask without streaming, or leave mode out.'
+            )
         uri = catalogue.model_uri(request.model, self._settings.folder_id)
         body = self._api.encode(request, uri, catalogue.profile_for(request.model), stream=stream)
         return self._asking(self._api.completion_path, uri, body, stream=stream)
@@ -206,6 +313,57 @@ class YandexClient(Transport):
         body = self._api.encode_embedding(text, uri)
         pace = self._pace(catalogue.folder_of(uri))
         return self._asking(self._api.embedding_path, uri, body, pace=pace)
+
+    def _outgoing_deferred(self, request: CompletionRequest) -> Outgoing:
+        uri = catalogue.model_uri(request.model, self._settings.folder_id)
+        body = _NATIVE.encode(request, uri, catalogue.profile_for(request.model), stream=False)
+        return self._native(DEFERRED_PATH, uri, body)
+
+    def _outgoing_operation(self, operation_id: str) -> Outgoing:
+        url = f"{self._settings.endpoints.operations}/{checked_id(operation_id)}"
+        return self._outgoing("GET", url, {})
+
+    def _outgoing_text_to_count(self, text: str, model: str) -> Outgoing:
+        uri = catalogue.model_uri(model, self._settings.folder_id)
+        return self._native(tokenizer.TEXT_PATH, uri, tokenizer.encode(text, uri))
+
+    def _outgoing_talk_to_count(self, request: CompletionRequest) -> Outgoing:
+        # How the answer is generated does not count, and need not be what the native API knows.
+        talk = CompletionRequest(request.model, request.messages, tools=request.tools)
+        uri = catalogue.model_uri(request.model, self._settings.folder_id)
+        body = _NATIVE.encode(talk, uri, catalogue.profile_for(request.model), stream=False)
+        return self._native(tokenizer.CONVERSATION_PATH, uri, body)
+
+    def _outgoing_models(self) -> Outgoing:
+        headers = {APIS["chat"].folder_header: self._settings.folder_id or ""}
+        return self._outgoing("GET", self._settings.endpoints.chat + models.PATH, headers)
+
+    def _native(self, path: str, uri: str, body: Mapping[str, Any]) -> Outgoing:
+        """A request to the native API about a model, whichever API is talked to."""
+        headers = {_NATIVE.folder_header: catalogue.folder_of(uri) or ""}
+        url = self._settings.endpoints.completion + path
+        return self._outgoing("POST", url, headers, body)
+
+    def _operation(self, response: httpx.Response, request: CompletionRequest | None) -> Operation:
+        with self._failures.inside(response):
+            operation = read_operation(response.content)
+            if not operation.done:
+                return operation
+            asked = request or CompletionRequest("", ())
+            completion = whole_completion(asked, response, _NATIVE)
+        completion.operation_id = operation.id
+        return replace(operation, completion=completion)
+
+    def _polling(self, timeout: float | None) -> Polling:
+        return Polling(self._settings.deferred_timeout if timeout is None else timeout)
+
+    def _tokens(self, response: httpx.Response) -> tuple[Token, ...]:
+        with self._failures.inside(response):
+            return tokenizer.decode(response.content)
+
+    def _models(self, response: httpx.Response) -> list[Model]:
+        with self._failures.inside(response):
+            return models.decode(response.content)
 
     def _asking(self, path: str, uri: str, body: Mapping[str, Any], **more: Any) -> Outgoing:
         """A request to the chosen API about a model."""

@@ -113,6 +113,7 @@ class Completion:
     service_tier: str | None = None
     model_version: str | None = None
     request_id: str | None = None
+    operation_id: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     trimmed_tool_calls: tuple[ToolCall, ...] = ()
     alternatives: "tuple[Completion, ...]" = ()
@@ -170,6 +171,15 @@ class StreamEnd:
     service_tier: str | None = None
     model_version: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token of a text; `special` ones are the model's own, such as the mark of a beginning."""
+
+    id: int
+    text: str
+    special: bool = False
 
 
 @dataclass(frozen=True, slots=True)

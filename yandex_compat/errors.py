@@ -40,10 +40,12 @@ class YandexError(Exception):
 
     `client_request_id` is the `x-client-request-id` of the request that was made, which is what the
     service's support asks for (WIRE Headers); None where a word was refused before there was one.
+    `operation_id` is that of a deferred generation that was waited for: its answer may still come.
     """
 
     retryable = False
     client_request_id: str | None = None
+    operation_id: str | None = None
 
 
 class ConfigurationError(YandexError):

@@ -45,6 +45,13 @@ class Generation(BaseModel):
     extra_body: dict[str, Any] | None = None
     """Whatever else goes into the request's body, untouched."""
 
+    mode: str | None = None
+    """"sync", or "deferred": the native API answers later, and is asked until it does."""
+    deferred_timeout: float | None = None
+    """Seconds to wait for a deferred answer at most; default an hour."""
+    exact_token_counts: bool = False
+    """Whether tokens are counted by the service's tokenizer, a request each, and not estimated."""
+
     def _words(self, *given: Mapping[str, Any]) -> dict[str, Any]:
         """The model's own words with those given on top, the last winning; None gives nothing."""
         words = {word: getattr(self, word) for word in GENERATION_WORDS}
@@ -53,5 +60,6 @@ class Generation(BaseModel):
         return words
 
 
-GENERATION_WORDS = tuple(Generation.model_fields)
-"""The words of Generation, `model` first."""
+_NOT_OF_A_REQUEST = {"mode", "deferred_timeout", "exact_token_counts"}
+GENERATION_WORDS = tuple(word for word in Generation.model_fields if word not in _NOT_OF_A_REQUEST)
+"""The words of Generation that a request is made of, `model` first."""

@@ -18,11 +18,14 @@ DEFAULT_TIMEOUT = 120.0
 LONGEST_TIMEOUT = 86_400.0
 CONNECT_TIMEOUT = 10.0
 DEFAULT_MAX_RETRIES = 2
+DEFAULT_DEFERRED_TIMEOUT = 3_600.0
+LONGEST_DEFERRED_TIMEOUT = 7 * 86_400.0
 DEFAULT_REQUESTS_PER_SECOND = 10.0  # WIRE Quotas
 FASTEST = 10_000.0
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OWN_HEADERS = {"authorization", "content-length", "host", "transfer-encoding"}
 _APIS = ("chat", "completion")
+_MODES = ("sync", "deferred")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,8 @@ class Settings:
     """How to reach the service; `folder_id` is None where the model's URI names the folder.
 
     `timeout` counts seconds between bytes; connecting takes 10 at most. `requests_per_second`
-    counts those for embeddings; 0 lets all of them pass.
+    counts those for embeddings; 0 lets all of them pass. `deferred_timeout` counts seconds until
+    the answer of a deferred generation must be there.
     """
 
     api: str
@@ -40,6 +44,8 @@ class Settings:
     timeout: float = DEFAULT_TIMEOUT
     max_retries: int = DEFAULT_MAX_RETRIES
     requests_per_second: float = DEFAULT_REQUESTS_PER_SECOND
+    mode: str = "sync"
+    deferred_timeout: float = DEFAULT_DEFERRED_TIMEOUT
     data_logging: bool = True
     default_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -60,6 +66,8 @@ def resolve_settings(
     timeout: float | None = None,
     max_retries: int | None = None,
     requests_per_second: float | None = None,
+    mode: str | None = None,
+    deferred_timeout: float | None = None,
     data_logging: bool = True,
     default_headers: Mapping[str, str] | None = None,
 ) -> Settings:
@@ -86,6 +94,19 @@ def resolve_settings(
             f"requests_per_second must be a number from {1 / FASTEST:g} to {FASTEST:.0f}, or 0 for "
             f"no limit."
         )
+    mode = "sync" if mode is None else mode
+    if mode not in _MODES:
+        raise ConfigurationError('mode must be "sync" or "deferred".')
+    if mode == "deferred" and api != "completion":
+        raise ConfigurationError(
+            'mode="deferred" is of the native API only: pass api="completion" as well.'
+        )
+    patience = DEFAULT_DEFERRED_TIMEOUT if deferred_timeout is None else deferred_timeout
+    if not _is_number(patience) or not 0 < patience <= LONGEST_DEFERRED_TIMEOUT:
+        raise ConfigurationError(
+            f"deferred_timeout must be a number of seconds above 0, "
+            f"{LONGEST_DEFERRED_TIMEOUT:.0f} at most."
+        )
     if not isinstance(data_logging, bool):
         raise ConfigurationError("data_logging must be True or False.")
     return Settings(
@@ -96,6 +117,8 @@ def resolve_settings(
         timeout=timeout,
         max_retries=max_retries,
         requests_per_second=pace,
+        mode=mode,
+        deferred_timeout=patience,
         data_logging=data_logging,
         default_headers=_checked_headers(default_headers or {}),
     )

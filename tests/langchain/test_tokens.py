@@ -13,8 +13,6 @@ from langchain_core.messages import (
     trim_messages,
 )
 
-from yandex_compat import UnsupportedError
-
 CALL = {"name": "weather", "args": {"city": "Omsk"}, "id": "x"}
 
 
@@ -61,11 +59,6 @@ def test_a_tokenizer_of_one_s_own_counts(make):
     assert model.get_num_tokens("word") == 4
     one, two = ([HumanMessage(text)] for text in ("a", "a" * 101))
     assert model.get_num_tokens_from_messages(two) == model.get_num_tokens_from_messages(one) + 100
-
-
-def test_without_one_there_are_no_ids(make):
-    with pytest.raises(UnsupportedError, match="custom_get_token_ids"):
-        make().get_token_ids("Hi")
 
 
 def test_trim_messages_by_the_model(make):

@@ -1,0 +1,265 @@
+"""Deferred generation: begun, looked after, fetched; failed, late, cancelled (WIRE Endpoints)."""
+
+import asyncio
+import itertools
+from types import SimpleNamespace
+
+import httpx
+import pytest
+
+from langchain_yandex_compat import ChatYandex
+from llamaindex_yandex_compat import YandexLLM
+from yandex_compat import (
+    ConfigurationError,
+    MalformedAnswer,
+    Message,
+    Operation,
+    RateLimitError,
+    RequestTimedOut,
+    ServerError,
+    Tool,
+    UnsupportedError,
+    YandexClient,
+    client,
+)
+from yandex_compat.operations import Polling, read_operation
+
+BEGUN = "/foundationModels/v1/completionAsync"
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
+every_way = pytest.mark.parametrize("asynchronous", [False, True])
+
+
+@pytest.fixture
+def words(emulator):
+    return {
+        "api": "completion",
+        "api_key": "test-key",
+        "folder_id": "test-folder",
+        "base_url": emulator.native_url,
+    }
+
+
+@pytest.fixture
+def naps(monkeypatch, emulator):
+    """The waits between looks, none of which is spent; after the third, the answer is ready."""
+    waited: list[float] = []
+
+    def nap(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 3:
+            emulator.release()
+
+    async def anap(seconds: float) -> None:
+        # In a thread: the emulator answers in a loop of its own.
+        await asyncio.to_thread(nap, seconds)
+
+    monkeypatch.setattr(client, "time", SimpleNamespace(sleep=nap))
+    monkeypatch.setattr(client, "asyncio", SimpleNamespace(sleep=anap))
+    return waited
+
+
+def completed(words, request, asynchronous):
+    made = YandexClient(**words, mode="deferred")
+    return asyncio.run(made.acomplete(request)) if asynchronous else made.complete(request)
+
+
+def looks(emulator):
+    return [r["path"] for r in emulator.requests if r["path"].startswith("/operations/")]
+
+
+@every_way
+def test_an_answer_is_begun_and_looked_for_until_it_is_there(
+    words, emulator, request_of, naps, asynchronous
+):
+    emulator.script({"path": BEGUN, "text": "At last", "gate": True})
+    told = completed(words, request_of(), asynchronous)
+    assert told.text == "At last"
+    assert told.finish_reason == "stop"
+    assert told.usage.total_tokens > 0
+    first, *rest = emulator.requests
+    assert first["path"] == BEGUN
+    assert first["body"]["completionOptions"]["stream"] is False
+    assert [one["path"] for one in rest] == [f"/operations/{told.operation_id}"] * 4
+    assert naps == [1.0, 1.5, 2.25]
+
+
+def test_waits_grow_up_to_ten_seconds_and_stop_at_the_deadline():
+    now = itertools.accumulate(itertools.repeat(0.0))
+    polling = Polling(1_000, lambda: next(now))
+    waits = [polling.wait_for("op") for _ in range(12)]
+    assert waits[:3] == [1.0, 1.5, 2.25]
+    assert waits == sorted(waits)
+    assert waits[-1] == 10.0
+    times = iter([0.0, 4.0, 5.0])
+    late = Polling(5, lambda: next(times))
+    assert late.wait_for("op") == 1.0
+    with pytest.raises(RequestTimedOut, match=r"operation op .*deferred_timeout") as raised:
+        late.wait_for("op")
+    assert raised.value.operation_id == "op"
+
+
+@every_way
+def test_an_answer_that_is_late_can_be_fetched_by_its_id(words, emulator, request_of, asynchronous):
+    """Also by another process, which knows the id alone."""
+    emulator.script({"path": BEGUN, "text": "At last", "gate": True})
+    impatient = YandexClient(**words, mode="deferred", deferred_timeout=0.01)
+    ask = impatient.complete
+    if asynchronous:
+        ask = lambda request: asyncio.run(impatient.acomplete(request))  # noqa: E731
+    with pytest.raises(RequestTimedOut) as raised:
+        ask(request_of())
+    emulator.release()
+    other = YandexClient(**words)
+    operation = raised.value.operation_id
+    told = asyncio.run(other.aresult(operation)) if asynchronous else other.result(operation)
+    assert (told.text, told.operation_id) == ("At last", operation)
+
+
+@every_way
+def test_how_an_operation_stands(words, emulator, request_of, asynchronous):
+    emulator.script({"path": BEGUN, "text": "At last", "gate": True})
+    made = YandexClient(**words)
+
+    def stands(operation_id):
+        if asynchronous:
+            return asyncio.run(made.aoperation(operation_id))
+        return made.operation(operation_id)
+
+    begun = asyncio.run(made.adefer(request_of())) if asynchronous else made.defer(request_of())
+    assert begun == Operation(begun.id)
+    assert stands(begun.id) == begun
+    emulator.release()
+    done = stands(begun.id)
+    assert done.done
+    assert done.completion.text == "At last"
+
+
+@every_way
+@pytest.mark.parametrize(("code", "kind"), [(13, ServerError), (8, RateLimitError), (3, Exception)])
+def test_a_failed_operation_is_a_typed_error(words, emulator, request_of, asynchronous, code, kind):
+    error = {"grpcCode": code, "message": "no luck", "details": []}
+    emulator.script({"path": BEGUN, "error_after": 0, "error": error})
+    with pytest.raises(kind, match="no luck") as raised:
+        completed(words, request_of(), asynchronous)
+    assert looks(emulator) == [f"/operations/{raised.value.operation_id}"]
+
+
+def test_a_look_is_tried_again(words, emulator, request_of, waits):
+    emulator.script({"path": "/operations", "status": 503, "body": "later"})
+    assert completed(words, request_of(), asynchronous=False).text == "You said: Hi"
+    assert len(looks(emulator)) == 2
+    assert len(waits) == 1
+
+
+def test_a_look_that_fails_tells_which_operation(words, emulator, request_of):
+    failing = {"path": "/operations", "status": 503, "body": "later"}
+    emulator.script(failing)
+    with pytest.raises(ServerError) as raised:
+        completed({**words, "max_retries": 0}, request_of(), asynchronous=False)
+    assert raised.value.operation_id
+    assert YandexClient(**words).result(raised.value.operation_id).text == "You said: Hi"
+
+
+def test_a_cancelled_wait_looks_no_more(words, emulator, request_of):
+    emulator.script({"path": BEGUN, "text": "Late", "gate": True})
+
+    async def scenario() -> None:
+        made = YandexClient(**words, mode="deferred")
+        task = asyncio.create_task(made.acomplete(request_of()))
+        while not looks(emulator):
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(scenario())
+    emulator.release()
+    assert len(looks(emulator)) == 1
+
+
+def test_calls_are_read_as_those_of_any_answer(words, emulator, request_of):
+    asked = request_of(tools=(Tool("f\u00fcr", "", SCHEMA),))
+    emulator.script({"path": BEGUN, "tool_calls": [{"name": "fur", "arguments": {"n": 5}}]})
+    [call] = completed(words, asked, asynchronous=False).tool_calls
+    assert (call.name, call.arguments) == ("f\u00fcr", '{"n":5}')
+
+
+def test_a_stream_is_refused_by_name(words, emulator, request_of):
+    made = YandexClient(**words, mode="deferred")
+    with pytest.raises(UnsupportedError, match="deferred"):
+        next(made.stream(request_of()))
+    assert emulator.requests == []
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"mode": "later"}, "mode"),
+        ({"mode": "deferred", "api": "chat"}, "api"),
+        ({"deferred_timeout": 0}, "deferred_timeout"),
+        ({"deferred_timeout": True}, "deferred_timeout"),
+    ],
+)
+def test_wrong_words_are_refused(words, given, named):
+    with pytest.raises(ConfigurationError, match=named):
+        YandexClient(**{**words, **given})
+
+
+@pytest.mark.parametrize("operation_id", ["", "a/b", "..%2f", None, 5, "a b"])
+def test_an_id_that_is_none_is_refused(words, emulator, operation_id):
+    with pytest.raises(ConfigurationError, match="operation_id"):
+        YandexClient(**words).operation(operation_id)
+    assert emulator.requests == []
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"id": 5}', b'{"id": "../x"}', b"<html>"])
+def test_what_is_no_operation_is_malformed(data):
+    with pytest.raises(MalformedAnswer):
+        read_operation(data)
+
+
+def test_no_secret_of_an_operation_is_shown(client_over, request_of):
+    def service(request: httpx.Request) -> httpx.Response:
+        key = request.headers["authorization"].split()[1]
+        if request.method == "POST":
+            return httpx.Response(200, json={"id": "op", "done": False})
+        error = {"code": 13, "message": f"key {key} broke", "details": []}
+        return httpx.Response(200, json={"id": "op", "done": True, "error": error})
+
+    made = client_over(service, api="completion", mode="deferred")
+    with pytest.raises(ServerError, match="broke") as raised:
+        made.complete(request_of())
+    assert "AQVN" not in str(raised.value)
+
+
+# Both adapters
+
+
+def test_langchain_waits_for_deferred_answers(words, emulator, naps):
+    model = ChatYandex(**words, mode="deferred")
+    message = model.invoke("Hi")
+    assert message.text == "You said: Hi"
+    assert message.response_metadata["operation_id"].startswith("fbv")
+    texts = [one.text for one in model.batch(["a", "b"])]
+    assert texts == ["You said: a", "You said: b"]
+    assert asyncio.run(model.ainvoke("c")).text == "You said: c"
+    with pytest.raises(UnsupportedError, match="deferred"):
+        list(model.stream("Hi"))
+
+
+def test_llamaindex_waits_for_deferred_answers(words, emulator, naps):
+    llm = YandexLLM(**words, mode="deferred")
+    response = llm.complete("Hi")
+    assert response.text == "You said: Hi"
+    assert response.raw["operation_id"].startswith("fbv")
+    assert asyncio.run(llm.acomplete("c")).text == "You said: c"
+    with pytest.raises(UnsupportedError, match="deferred"):
+        list(llm.stream_complete("Hi"))
+
+
+def test_the_request_is_that_of_any_answer(words, emulator, request_of, naps):
+    asked = request_of(messages=(Message("system", "Be brief"), Message("user", "Hi")))
+    completed(words, asked, asynchronous=False)
+    YandexClient(**words).complete(asked)
+    first, *_, last = emulator.requests
+    assert first["body"] == last["body"]

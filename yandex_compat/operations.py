@@ -1,0 +1,87 @@
+"""Operations: deferred generations, whose answers are fetched once they are ready."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from yandex_compat import jsontext
+from yandex_compat.completion import Completion
+from yandex_compat.errors import (
+    ConfigurationError,
+    MalformedAnswer,
+    RequestTimedOut,
+    YandexError,
+)
+
+DEFERRED_PATH = "/completionAsync"
+_ID = re.compile(r"[\w.-]+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """How a deferred generation stands; `completion` is there once it is `done`."""
+
+    id: str
+    done: bool = False
+    completion: Completion | None = None
+
+
+def read_operation(data: bytes) -> Operation:
+    """The id of an operation and whether it is done; MalformedAnswer for another shape."""
+    try:
+        body = jsontext.decode(data)
+        operation = Operation(body["id"], bool(body.get("done")))
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise MalformedAnswer(f"The answer is no operation ({type(error).__name__}).") from None
+    if not isinstance(operation.id, str) or not _ID.fullmatch(operation.id):
+        raise MalformedAnswer("The answer is an operation without an id.")
+    return operation
+
+
+def checked_id(operation_id: object) -> str:
+    """The id of an operation; ConfigurationError for what can't be one."""
+    if not isinstance(operation_id, str) or not _ID.fullmatch(operation_id):
+        raise ConfigurationError(
+            f"operation_id={operation_id!r} is no operation's id: take the one that `defer` gave."
+        )
+    return operation_id
+
+
+@contextmanager
+def of_operation(operation_id: str) -> Iterator[None]:
+    """Whatever is raised inside tells which operation it was about."""
+    try:
+        yield
+    except YandexError as error:
+        error.operation_id = operation_id
+        raise
+
+
+class Polling:
+    """When to look after an operation again: after waits that grow, until a deadline.
+
+    The first wait is a second, each is half as long again as the one before, and none is longer
+    than ten.
+    """
+
+    __slots__ = ("_clock", "_ends_at", "_wait")
+
+    def __init__(self, timeout: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._ends_at = clock() + timeout
+        self._wait = 1.0
+
+    def wait_for(self, operation_id: str) -> float:
+        """Seconds until the next look; RequestTimedOut where the deadline has come."""
+        left = self._ends_at - self._clock()
+        if left <= 0:
+            error = RequestTimedOut(
+                f"The deferred answer of operation {operation_id} has not come in time. Ask for it "
+                f"again (`result`), or raise deferred_timeout."
+            )
+            error.operation_id = operation_id
+            raise error
+        wait, self._wait = self._wait, min(self._wait * 1.5, 10.0)
+        return min(wait, left)
