@@ -15,8 +15,8 @@ _HOMES = {
     "catalogue": ["Model", "ModelProfile", "profile_for"],
     "client": ["YandexClient"],
     "completion": [
-        "Citation", "Completion", "CompletionRequest", "Delta", "Embedding", "StreamEnd",
-        "Token", "ToolCallDelta", "Usage",
+        "Citation", "Completion", "CompletionRequest", "Delta", "Embedding", "StoredCompletion",
+        "StoredPage", "StreamEnd", "Token", "ToolCallDelta", "Usage",
     ],
     "errors": [
         "APIError", "AuthenticationError", "ConfigurationError", "ConnectionFailed",
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from yandex_compat.completion import CompletionRequest as CompletionRequest
     from yandex_compat.completion import Delta as Delta
     from yandex_compat.completion import Embedding as Embedding
+    from yandex_compat.completion import StoredCompletion as StoredCompletion
+    from yandex_compat.completion import StoredPage as StoredPage
     from yandex_compat.completion import StreamEnd as StreamEnd
     from yandex_compat.completion import Token as Token
     from yandex_compat.completion import ToolCallDelta as ToolCallDelta

@@ -27,6 +27,7 @@ from yandex_compat.operations import (
 )
 from yandex_compat.reading import StreamReading, whole_completion
 from yandex_compat.settings import resolve_settings
+from yandex_compat.stored import StoredCompletions
 from yandex_compat.transport import Outgoing, Transport
 from yandex_compat.wires import models, tokenizer
 from yandex_compat.wires.apis import APIS
@@ -62,6 +63,7 @@ class YandexClient(Transport):
         requests_per_second: float | None = None,
         mode: str | None = None,
         deferred_timeout: float | None = None,
+        supports_store: bool = False,
         data_logging: bool = True,
         default_headers: Mapping[str, str] | None = None,
         http_client: httpx.Client | None = None,
@@ -79,11 +81,17 @@ class YandexClient(Transport):
             requests_per_second=requests_per_second,
             mode=mode,
             deferred_timeout=deferred_timeout,
+            supports_store=supports_store,
             data_logging=data_logging,
             default_headers=default_headers,
         )
         super().__init__(settings, http_client, http_async_client)
         self._api = APIS[settings.api]
+
+    @property
+    def stored(self) -> StoredCompletions:
+        """The completions that a server has kept."""
+        return StoredCompletions(self)
 
     def check(self, request: CompletionRequest) -> None:
         """Raise what `complete` would raise before sending; send nothing."""
@@ -93,23 +101,23 @@ class YandexClient(Transport):
         """Ask for a whole answer; in the mode "deferred", begin it and wait for it."""
         if self._settings.mode == "deferred":
             return self.result(self.defer(request).id, request)
-        response = self._send(self._outgoing_completion(request, stream=False))
+        response = self.send(self._outgoing_completion(request, stream=False))
         return self._completion(response, request)
 
     async def acomplete(self, request: CompletionRequest) -> Completion:
         """Ask for a whole answer, as `complete` does."""
         if self._settings.mode == "deferred":
             return await self.aresult((await self.adefer(request)).id, request)
-        response = await self._asend(self._outgoing_completion(request, stream=False))
+        response = await self.asend(self._outgoing_completion(request, stream=False))
         return self._completion(response, request)
 
     def defer(self, request: CompletionRequest) -> Operation:
         """Begin a deferred generation, of which `result` has the answer once it is there."""
-        return read_operation(self._send(self._outgoing_deferred(request)).content)
+        return read_operation(self.send(self._outgoing_deferred(request)).content)
 
     async def adefer(self, request: CompletionRequest) -> Operation:
         """Begin a deferred generation, of which `aresult` has the answer once it is there."""
-        response = await self._asend(self._outgoing_deferred(request))
+        response = await self.asend(self._outgoing_deferred(request))
         return read_operation(response.content)
 
     def operation(self, operation_id: str, request: CompletionRequest | None = None) -> Operation:
@@ -119,7 +127,7 @@ class YandexClient(Transport):
         process may do without. Raises the error of an operation that failed, with its id.
         """
         with of_operation(operation_id):
-            response = self._send(self._outgoing_operation(operation_id))
+            response = self.send(self._outgoing_operation(operation_id))
             return self._operation(response, request)
 
     async def aoperation(
@@ -127,7 +135,7 @@ class YandexClient(Transport):
     ) -> Operation:
         """How a deferred generation stands, as `operation` tells it."""
         with of_operation(operation_id):
-            response = await self._asend(self._outgoing_operation(operation_id))
+            response = await self.asend(self._outgoing_operation(operation_id))
             return self._operation(response, request)
 
     def result(
@@ -165,7 +173,7 @@ class YandexClient(Transport):
         Raises StreamInterrupted where the answer stops before its end. Closing the generator
         closes the connection.
         """
-        response = self._send(self._outgoing_completion(request, stream=True))
+        response = self.send(self._outgoing_completion(request, stream=True))
         reading = StreamReading(request, response, self._api)
         with OpenBody(response) as pieces:
             with self._failures.of_reading(reading):
@@ -188,7 +196,7 @@ class YandexClient(Transport):
 
     async def astream(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
         """Ask for an answer in deltas, as `stream` does."""
-        response = await self._asend(self._outgoing_completion(request, stream=True))
+        response = await self.asend(self._outgoing_completion(request, stream=True))
         reading = StreamReading(request, response, self._api)
         async with aclosing(response):
             pieces = response.aiter_bytes()
@@ -212,35 +220,35 @@ class YandexClient(Transport):
 
     def tokenize(self, text: str, *, model: str) -> tuple[Token, ...]:
         """The tokens of a text, as the service's tokenizer for a model counts them."""
-        return self._tokens(self._send(self._outgoing_text_to_count(text, model)))
+        return self._tokens(self.send(self._outgoing_text_to_count(text, model)))
 
     async def atokenize(self, text: str, *, model: str) -> tuple[Token, ...]:
         """The tokens of a text, as `tokenize` tells them."""
-        return self._tokens(await self._asend(self._outgoing_text_to_count(text, model)))
+        return self._tokens(await self.asend(self._outgoing_text_to_count(text, model)))
 
     def tokenize_completion(self, request: CompletionRequest) -> tuple[Token, ...]:
         """The tokens of a conversation and its tools, as the model is given them."""
-        return self._tokens(self._send(self._outgoing_talk_to_count(request)))
+        return self._tokens(self.send(self._outgoing_talk_to_count(request)))
 
     async def atokenize_completion(self, request: CompletionRequest) -> tuple[Token, ...]:
         """The tokens of a conversation and its tools, as the model is given them."""
-        return self._tokens(await self._asend(self._outgoing_talk_to_count(request)))
+        return self._tokens(await self.asend(self._outgoing_talk_to_count(request)))
 
     def models(self) -> list[Model]:
         """The models that the key can use, of generation and of embeddings."""
-        return self._models(self._send(self._outgoing_models()))
+        return self._models(self.send(self._outgoing_models()))
 
     async def amodels(self) -> list[Model]:
         """The models that the key can use, of generation and of embeddings."""
-        return self._models(await self._asend(self._outgoing_models()))
+        return self._models(await self.asend(self._outgoing_models()))
 
     def embed(self, text: str, *, model: str) -> Embedding:
         """Ask for one text's vector."""
-        return self._embedding(self._send(self._outgoing_embedding(text, model)))
+        return self._embedding(self.send(self._outgoing_embedding(text, model)))
 
     async def aembed(self, text: str, *, model: str) -> Embedding:
         """Ask for one text's vector."""
-        return self._embedding(await self._asend(self._outgoing_embedding(text, model)))
+        return self._embedding(await self.asend(self._outgoing_embedding(text, model)))
 
     def embed_all(self, texts: Sequence[str], *, model: str) -> list[Embedding]:
         """Ask for the vectors of texts, in their order, a few at a time.
@@ -304,6 +312,12 @@ class YandexClient(Transport):
             raise UnsupportedError(
                 'mode="deferred" gives whole answers: ask without streaming, or leave mode out.'
             )
+        if request.store and not self._settings.supports_store:
+            raise UnsupportedError(
+                "store: the service documents it as currently not supported. For a server that "
+                'keeps completions, pass supports_store=True; extra_body={"store": True} sends it '
+                "all the same."
+            )
         uri = catalogue.model_uri(request.model, self._settings.folder_id)
         body = self._api.encode(request, uri, catalogue.profile_for(request.model), stream=stream)
         return self._asking(self._api.completion_path, uri, body, stream=stream)
@@ -321,7 +335,7 @@ class YandexClient(Transport):
 
     def _outgoing_operation(self, operation_id: str) -> Outgoing:
         url = f"{self._settings.endpoints.operations}/{checked_id(operation_id)}"
-        return self._outgoing("GET", url, {})
+        return self.outgoing("GET", url, {})
 
     def _outgoing_text_to_count(self, text: str, model: str) -> Outgoing:
         uri = catalogue.model_uri(model, self._settings.folder_id)
@@ -336,13 +350,13 @@ class YandexClient(Transport):
 
     def _outgoing_models(self) -> Outgoing:
         headers = {APIS["chat"].folder_header: self._settings.folder_id or ""}
-        return self._outgoing("GET", self._settings.endpoints.chat + models.PATH, headers)
+        return self.outgoing("GET", self._settings.endpoints.chat + models.PATH, headers)
 
     def _native(self, path: str, uri: str, body: Mapping[str, Any]) -> Outgoing:
         """A request to the native API about a model, whichever API is talked to."""
         headers = {_NATIVE.folder_header: catalogue.folder_of(uri) or ""}
         url = self._settings.endpoints.completion + path
-        return self._outgoing("POST", url, headers, body)
+        return self.outgoing("POST", url, headers, body)
 
     def _operation(self, response: httpx.Response, request: CompletionRequest | None) -> Operation:
         with self._failures.inside(response):
@@ -368,7 +382,7 @@ class YandexClient(Transport):
     def _asking(self, path: str, uri: str, body: Mapping[str, Any], **more: Any) -> Outgoing:
         """A request to the chosen API about a model."""
         headers = {self._api.folder_header: catalogue.folder_of(uri) or ""}
-        return self._outgoing("POST", self._settings.base_url + path, headers, body, **more)
+        return self.outgoing("POST", self._settings.base_url + path, headers, body, **more)
 
     def _completion(self, response: httpx.Response, request: CompletionRequest) -> Completion:
         with self._failures.inside(response):

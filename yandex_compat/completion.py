@@ -35,7 +35,8 @@ class CompletionRequest:
     `model` is a name ("yandexgpt"), a name and branch ("yandexgpt/rc") or a full URI. `stop` is
     done on the client, since the service has none (WIRE A9). `n` answers come in a whole answer
     only, never in a stream. `prediction` is text that the answer is likely to hold. With
-    `recover_leaked_calls`, a call that the model wrote as text becomes one (WIRE A13).
+    `recover_leaked_calls`, a call that the model wrote as text becomes one (WIRE A13). With
+    `store`, a server that can (`supports_store`) keeps the completion, labelled `store_metadata`.
     `extra_body` goes into the body last and untouched.
     """
 
@@ -60,6 +61,8 @@ class CompletionRequest:
     modalities: tuple[str, ...] = ()
     prediction: str | tuple[TextPart, ...] | None = None
     user: str | None = None
+    store: bool | None = None
+    store_metadata: Mapping[str, str] = field(default_factory=dict)
     recover_leaked_calls: bool = True
     extra_body: Mapping[str, Any] = field(default_factory=dict)
 
@@ -171,6 +174,26 @@ class StreamEnd:
     service_tier: str | None = None
     model_version: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCompletion:
+    """A completion that a server has kept (WIRE A14); `created` counts seconds since 1970."""
+
+    id: str
+    completion: Completion
+    created: int | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPage:
+    """A page of stored completions; the next is asked for with `after=last_id` (WIRE A14)."""
+
+    data: tuple[StoredCompletion, ...]
+    first_id: str | None = None
+    last_id: str | None = None
+    has_more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

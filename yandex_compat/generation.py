@@ -40,6 +40,10 @@ class Generation(BaseModel):
     """low, medium or high."""
     user: str | None = None
     """Whom the answer is for, as an id of your own."""
+    store: bool | None = None
+    """Whether the server keeps the completion, if it can (`supports_store`)."""
+    store_metadata: dict[str, str] | None = None
+    """The labels that a stored completion bears."""
     recover_leaked_calls: bool = True
     """Whether a tool call that a model wrote as text becomes a call."""
     extra_body: dict[str, Any] | None = None

@@ -11,9 +11,9 @@ from yandex_compat.tools import ResponseFormat, Tool, ToolChoice
 
 _WORDS = {field.name for field in fields(CompletionRequest)} - {"model", "messages"}
 _SERVICE_LACKS = {
-    "seed", "store", "audio", "web_search_options", "service_tier", "stream_options",
+    "seed", "audio", "web_search_options", "service_tier", "stream_options",
 }  # fmt: skip
-_NOT_YET = {"metadata"}
+_NAMED_OTHERWISE = {"metadata"}
 _OF_FUNCTIONS = ("functions", "function_call", "tools", "tool_choice")
 _HAPPENS_ANYWAY: Mapping[str, object] = {"n": 1, "store": False, "logprobs": False}
 
@@ -200,8 +200,11 @@ def _refusal(word: str) -> ConfigurationError | UnsupportedError:
     way = _forwarded(word)
     if word in _SERVICE_LACKS:
         return UnsupportedError(f"{word}: the service documents it as not supported. {way}")
-    if word in _NOT_YET:
-        return UnsupportedError(f"{word}: not supported by this version of yandex-compat. {way}")
+    if word in _NAMED_OTHERWISE:
+        return UnsupportedError(
+            f"{word}: a server that keeps completions takes it as store_metadata, with store=True. "
+            f"{way}"
+        )
     return ConfigurationError(
         f"{word!r} is no parameter of a generation; there are: {', '.join(sorted(_WORDS))}. {way}"
     )

@@ -45,9 +45,22 @@ def check_request(
         raise UnsupportedError(
             f"n={request.n}: a stream gives one answer. Ask without streaming, or several times."
         )
+    _check_store(request)
     _check_tokens(request)
     _check_form(request)
     _check_tools(request)
+
+
+def _check_store(request: CompletionRequest) -> None:
+    if request.store is not None and not isinstance(request.store, bool):
+        raise ConfigurationError(f"store={request.store!r} must be True or False.")
+    labels: object = request.store_metadata
+    if not isinstance(labels, Mapping) or not all(
+        isinstance(part, str) for pair in labels.items() for part in pair
+    ):
+        raise ConfigurationError("store_metadata must be a dict of texts.")
+    if labels and not request.store:
+        raise ConfigurationError("store_metadata needs store=True beside it.")
 
 
 def _check_tokens(request: CompletionRequest) -> None:

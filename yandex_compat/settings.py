@@ -46,6 +46,7 @@ class Settings:
     requests_per_second: float = DEFAULT_REQUESTS_PER_SECOND
     mode: str = "sync"
     deferred_timeout: float = DEFAULT_DEFERRED_TIMEOUT
+    supports_store: bool = False
     data_logging: bool = True
     default_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -68,6 +69,7 @@ def resolve_settings(
     requests_per_second: float | None = None,
     mode: str | None = None,
     deferred_timeout: float | None = None,
+    supports_store: bool = False,
     data_logging: bool = True,
     default_headers: Mapping[str, str] | None = None,
 ) -> Settings:
@@ -107,6 +109,8 @@ def resolve_settings(
             f"deferred_timeout must be a number of seconds above 0, "
             f"{LONGEST_DEFERRED_TIMEOUT:.0f} at most."
         )
+    if not isinstance(supports_store, bool):
+        raise ConfigurationError("supports_store must be True or False.")
     if not isinstance(data_logging, bool):
         raise ConfigurationError("data_logging must be True or False.")
     return Settings(
@@ -119,6 +123,7 @@ def resolve_settings(
         requests_per_second=pace,
         mode=mode,
         deferred_timeout=patience,
+        supports_store=supports_store,
         data_logging=data_logging,
         default_headers=_checked_headers(default_headers or {}),
     )

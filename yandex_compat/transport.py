@@ -1,6 +1,6 @@
 """Transport: sends one request, with its credential, its pace and its second tries."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing, closing, suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -30,6 +30,9 @@ class Outgoing:
     body: bytes | None = None
     stream: bool = False
     pace: Pace | None = None
+
+
+_Read = TypeVar("_Read")
 
 
 class Transport:
@@ -77,6 +80,11 @@ class Transport:
         return twin
 
     @property
+    def settings(self) -> Settings:
+        """How the service is reached."""
+        return self._settings
+
+    @property
     def auth(self) -> httpx.Auth:
         """The credential that requests go out with."""
         return self._settings.auth
@@ -89,7 +97,7 @@ class Transport:
         """Give up the shared connections, those of the running event loop included."""
         await POOLS.arelease(self)
 
-    def _outgoing(
+    def outgoing(
         self,
         method: str,
         url: str,
@@ -135,10 +143,16 @@ class Transport:
         quota = (credential, folder, settings.endpoints.chat)
         return PACES.of(quota, settings.requests_per_second)
 
+    def read(self, response: httpx.Response, decode: Callable[[bytes], _Read]) -> _Read:
+        """What an answer holds; an error of it is completed by its headers, and rid of secrets."""
+        with self._failures.inside(response):
+            return decode(response.content)
+
     # Each attempt is made, and failed, in one way; tenacity is entered only after a first failure,
     # since it costs as much as a tenth of a request.
 
-    def _send(self, outgoing: Outgoing) -> httpx.Response:
+    def send(self, outgoing: Outgoing) -> httpx.Response:
+        """The answer to a request, after as many tries as it takes; read, unless it is a stream."""
         try:
             return self._attempt(outgoing)
         except YandexError as error:
@@ -157,7 +171,8 @@ class Transport:
             # Tenacity's frames, and what they hold, would live as long as the error.
             raise error.with_traceback(None) from None
 
-    async def _asend(self, outgoing: Outgoing) -> httpx.Response:
+    async def asend(self, outgoing: Outgoing) -> httpx.Response:
+        """The answer to a request, as `send` gives it."""
         try:
             return await self._aattempt(outgoing)
         except YandexError as error:

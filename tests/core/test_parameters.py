@@ -82,7 +82,6 @@ def test_zero_and_empty_text_ask_for_something(word, value):
     ("word", "value"),
     [
         ("seed", 1),
-        ("store", True),
         ("audio", {"voice": "x"}),
         ("web_search_options", {"a": 1}),
         ("service_tier", "auto"),

@@ -35,6 +35,8 @@ NAMES = [
     "RequestTimedOut",
     "ResponseFormat",
     "ServerError",
+    "StoredCompletion",
+    "StoredPage",
     "StreamEnd",
     "StreamInterrupted",
     "TextPart",

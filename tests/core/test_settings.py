@@ -255,7 +255,6 @@ def test_known_words_pass():
     ("word", "told"),
     [
         ("seed", r"'seed'.*documents it as not supported.*extra_body={\"seed\": …}"),  # WIRE A9
-        ("store", "'store'.*documents it as not supported"),
         ("prediction", "'prediction'.*a word of a call"),
         ("tools", "'tools'.*a word of a call"),
         ("model_kwargs", "'model_kwargs'.*extra_body"),

@@ -20,6 +20,7 @@ from .refusals import Refused
 from .request_log import parsed, record_of
 from .scripts import parse_posted
 from .service import Service
+from .stored_completions import StoredEndpoint
 from .tokenizer_endpoint import TokenizerEndpoint
 
 _NATIVE = "/foundationModels/v1"
@@ -31,9 +32,15 @@ def create_app(service: Service) -> Starlette:
     admin = _Admin(service)
     embeddings, native = EmbeddingsEndpoint(service), NativeEndpoint(service)
     tokenizer = TokenizerEndpoint(service)
+    stored = StoredEndpoint(service.stored, service.access, has_none=service.refuse_unsupported)
     return Starlette(
         routes=[
             Route("/v1/chat/completions", ChatEndpoint(service).create, methods=["POST"]),
+            Route("/v1/chat/completions", stored.list, methods=["GET"]),
+            Route("/v1/chat/completions/{id}", stored.retrieve, methods=["GET"]),
+            Route("/v1/chat/completions/{id}", stored.update, methods=["POST"]),
+            Route("/v1/chat/completions/{id}", stored.delete, methods=["DELETE"]),
+            Route("/v1/chat/completions/{id}/messages", stored.messages, methods=["GET"]),
             Route("/v1/embeddings", embeddings.create, methods=["POST"]),
             Route("/v1/models", _Models(service).list, methods=["GET"]),
             Route(f"{_NATIVE}/completion", native.create, methods=["POST"]),

@@ -16,6 +16,7 @@ from .model_uris import ModelURI, generation_family, parse_model_uri
 from .prompts import Prompt
 from .scripts import ScriptedAnswer
 from .service import Service
+from .stored_completions import StoredCompletions
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class _Asked:
     request: ChatRequest
     uri: ModelURI
     family: Family
+    stored: StoredCompletions
 
     @property
     def model(self) -> str:
@@ -51,7 +53,7 @@ class _Asked:
             usage = script.usage
         model = str(self.uri) if self.family.keeps_folder else self.uri.without_folder()
         top_logprobs = (request.top_logprobs or 0) if request.logprobs else None
-        return Completion(
+        completion = Completion(
             answer,
             self.family,
             model,
@@ -60,6 +62,9 @@ class _Asked:
             top_logprobs=top_logprobs,
             functions=request.functions is not None,
         )
+        if request.store:
+            self.stored.keep(completion.body(), request)
+        return completion
 
 
 class ChatEndpoint:
@@ -80,4 +85,4 @@ class ChatEndpoint:
         family = generation_family(uri)
         self._service.access.check_folder(uri.folder)
         check_conversation(request, family)
-        return _Asked(request, uri, family)
+        return _Asked(request, uri, family, self._service.stored)

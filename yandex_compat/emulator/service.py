@@ -9,6 +9,7 @@ from .operations import Operations
 from .refusals import refused
 from .request_log import RequestRecord
 from .scripts import ScriptQueue
+from .stored_completions import StoredCompletions
 
 _KEPT = 10_000  # requests in the log, so that it does not grow for ever
 
@@ -25,6 +26,7 @@ class Service:
     refuse_unsupported: bool = False
     chunk_delay: float = 0.0
     operations: Operations = field(default_factory=Operations)
+    stored: StoredCompletions = field(default_factory=StoredCompletions)
     scripts: ScriptQueue = field(default_factory=ScriptQueue)
     requests: deque[RequestRecord] = field(default_factory=lambda: deque(maxlen=_KEPT))
     in_flight: int = 0
@@ -42,6 +44,7 @@ class Service:
         return lambda: self._generating.subtract([model])
 
     def clear(self) -> None:
-        """Forget requests and scripts."""
+        """Forget requests, scripts and stored completions."""
         self.requests.clear()
         self.scripts.clear()
+        self.stored.clear()

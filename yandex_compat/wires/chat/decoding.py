@@ -33,7 +33,7 @@ def decode(
     body = body_of("The answer", data)
     ids, names = CallIds(request.messages, mint), ToolNames(request)
     try:
-        first, *others = [_completion(body, choice, ids, names) for choice in body["choices"]]
+        first, *others = [completion_of(body, choice, ids, names) for choice in body["choices"]]
     except WRONG_SHAPE as error:
         raise misshapen("The answer", error, data) from None
     for other in others:
@@ -42,9 +42,10 @@ def decode(
     return first
 
 
-def _completion(
+def completion_of(
     body: Mapping[str, Any], choice: Mapping[str, Any], ids: CallIds, names: ToolNames
 ) -> Completion:
+    """The completion of one choice."""
     message = choice["message"]
     reason = text_or_none(choice.get("finish_reason"))
     nothing = "" if reason in CUT_SHORT else "{}"

@@ -56,9 +56,17 @@ def encode(
             body["parallel_tool_calls"] = request.parallel_tool_calls
     if request.response_format:
         body["response_format"] = _response_format(request.response_format)
+    body |= _storing(request)
     if stream:
         body["stream"] = True
     return body | dict(request.extra_body)
+
+
+def _storing(request: CompletionRequest) -> dict[str, Any]:
+    if not request.store:
+        return {}
+    labels = {"metadata": dict(request.store_metadata)} if request.store_metadata else {}
+    return {"store": True, **labels}
 
 
 def _message(message: Message, profile: ModelProfile, model: str) -> dict[str, Any]:

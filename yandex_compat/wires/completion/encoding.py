@@ -17,7 +17,7 @@ from yandex_compat.tools import CustomTool, Tool, ToolChoice
 _RANGES: Mapping[str, tuple[float, float]] = {"temperature": (0, 1)}
 _LACKING = (
     "top_p", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "top_logprobs", "n",
-    "verbosity", "modalities", "prediction", "user",
+    "verbosity", "modalities", "prediction", "user", "store",
 )  # fmt: skip
 
 

@@ -1,0 +1,215 @@
+"""Stored chat completions: kept, listed, told, labelled anew, deleted (WIRE A14)."""
+
+import asyncio
+
+import pytest
+
+from langchain_yandex_compat import ChatYandex
+from llamaindex_yandex_compat import YandexLLM
+from yandex_compat import (
+    ConfigurationError,
+    Message,
+    NotFoundError,
+    ServerError,
+    UnsupportedError,
+    YandexClient,
+)
+from yandex_compat.emulator import Emulator
+
+PATH = "/v1/chat/completions"
+
+
+@pytest.fixture
+def words(emulator):
+    return {"api_key": "test-key", "folder_id": "test-folder", "base_url": emulator.chat_url}
+
+
+@pytest.fixture
+def client(words):
+    with YandexClient(**words, supports_store=True) as made:
+        yield made
+
+
+@pytest.fixture
+def seven(client, request_of, emulator):
+    """Seven completions, of two models and with two labels, the oldest first."""
+    for number in range(7):
+        model = "yandexgpt" if number % 2 else "qwen3-235b-a22b-fp8"
+        client.complete(
+            request_of(
+                messages=(Message("user", f"Hi {number}"),),
+                model=model,
+                store=True,
+                store_metadata={"even": str(number % 2 == 0), "run": "a"},
+            )
+        )
+    client.complete(request_of())  # which is not to be kept
+    return [f"You said: Hi {number}" for number in range(7)]
+
+
+def texts(stored):
+    return [one.completion.text for one in stored]
+
+
+def listed(client, asynchronous, **given):
+    if not asynchronous:
+        return list(client.stored.list(**given))
+
+    async def collected():
+        return [one async for one in client.stored.alist(**given)]
+
+    return asyncio.run(collected())
+
+
+def asked(client, asynchronous, method, *given, **named):
+    if asynchronous:
+        return asyncio.run(getattr(client.stored, f"a{method}")(*given, **named))
+    return getattr(client.stored, method)(*given, **named)
+
+
+every_way = pytest.mark.parametrize("asynchronous", [False, True])
+
+
+@every_way
+@pytest.mark.parametrize("limit", [None, 1, 3, 7, 100])
+def test_all_pages_in_turn(client, seven, emulator, asynchronous, limit):
+    before = len(emulator.requests)
+    assert texts(listed(client, asynchronous, limit=limit)) == seven
+    pages = {None: 1, 1: 7, 3: 3, 7: 1, 100: 1}[limit]
+    assert len(emulator.requests) - before == pages
+
+
+@every_way
+def test_the_newest_first(client, seven, asynchronous):
+    assert texts(listed(client, asynchronous, order="desc", limit=2)) == seven[::-1]
+
+
+@every_way
+def test_only_those_of_a_model_or_a_label(client, seven, emulator, asynchronous):
+    model = "gpt://test-folder/yandexgpt/latest"
+    assert texts(listed(client, asynchronous, model=model)) == seven[1::2]
+    even = {"even": "True", "run": "a"}
+    assert texts(listed(client, asynchronous, metadata=even, limit=3)) == seven[::2]
+    assert emulator.requests[-1]["query"].count("metadata%5B") == 2
+    assert listed(client, asynchronous, metadata={"run": "b"}) == []
+
+
+@every_way
+def test_a_page(client, seven, asynchronous):
+    first = asked(client, asynchronous, "page", limit=3)
+    assert texts(first.data) == seven[:3]
+    assert (first.first_id, first.last_id) == (first.data[0].id, first.data[2].id)
+    assert first.has_more
+    last = asked(client, asynchronous, "page", after=first.last_id)
+    assert texts(last.data) == seven[3:]
+    assert not last.has_more
+
+
+@every_way
+def test_one_is_told_labelled_anew_and_deleted(client, seven, asynchronous):
+    [one, *_] = listed(client, asynchronous)
+    told = asked(client, asynchronous, "retrieve", one.id)
+    assert told == one
+    assert told.metadata == {"even": "True", "run": "a"}
+    assert told.created > 1_600_000_000
+    assert told.completion.finish_reason == "stop"
+    assert told.completion.usage.total_tokens > 0
+    changed = asked(client, asynchronous, "update", one.id, {"kept": "no"})
+    assert changed.metadata == {"kept": "no"}
+    assert asked(client, asynchronous, "retrieve", one.id).metadata == {"kept": "no"}
+    [said] = asked(client, asynchronous, "messages", one.id)
+    assert (said["role"], said["content"]) == ("user", "Hi 0")
+    assert asked(client, asynchronous, "delete", one.id) is None
+    with pytest.raises(NotFoundError):
+        asked(client, asynchronous, "retrieve", one.id)
+    assert texts(listed(client, asynchronous)) == seven[1:]
+
+
+def test_a_streamed_one_is_kept_too(client, request_of):
+    list(client.stream(request_of(store=True)))
+    assert texts(client.stored.list()) == ["You said: Hi"]
+
+
+def test_calls_are_told(client, request_of, emulator):
+    emulator.script({"tool_calls": [{"name": "f", "arguments": {"a": 1}}]})
+    client.complete(request_of(store=True))
+    [one] = client.stored.list()
+    assert one.completion.tool_calls[0].parsed_arguments == {"a": 1}
+
+
+@pytest.mark.parametrize("kind", [ChatYandex, YandexLLM])
+def test_both_adapters_store(kind, words, client, emulator):
+    model = kind(**words, supports_store=True, store=True, store_metadata={"team": "search"})
+    (model.invoke if kind is ChatYandex else model.complete)("Hi")
+    assert emulator.requests[-1]["body"]["store"] is True
+    assert emulator.requests[-1]["body"]["metadata"] == {"team": "search"}
+    [one] = client.stored.list(metadata={"team": "search"})
+    assert one.completion.text == "You said: Hi"
+
+
+@pytest.mark.parametrize("kind", [ChatYandex, YandexLLM])
+@pytest.mark.parametrize(
+    ("given", "error", "named"),
+    [
+        ({"store": True}, UnsupportedError, "supports_store"),
+        ({"store_metadata": {"a": "b"}}, ConfigurationError, "store=True"),
+        ({"supports_store": True, "store": True, "store_metadata": {"a": 5}}, Exception, "store_m"),
+        (
+            {"api": "completion", "supports_store": True, "store": True},
+            UnsupportedError,
+            "store: the native API",
+        ),
+    ],
+)
+def test_what_can_not_be_stored_is_refused_at_construction(kind, words, given, error, named):
+    with pytest.raises(error, match=named):
+        kind(**words, **given)
+
+
+def test_not_to_store_is_what_happens_anyway(words, emulator):
+    ChatYandex(**words, store=False).invoke("Hi")
+    assert "store" not in emulator.requests[-1]["body"]
+
+
+@pytest.mark.parametrize("base_url", [None, "https://llm.api.cloud.yandex.net/v1"])
+@every_way
+def test_of_the_service_the_error_says_so(client_over, base_url, asynchronous):
+    """Before any request: the handler answers none."""
+    made = client_over(lambda _: pytest.fail("it was asked"), base_url=base_url)
+    with pytest.raises(UnsupportedError, match="currently not supported"):
+        listed(made, asynchronous)
+    for method, given in (("retrieve", ("a",)), ("delete", ("a",)), ("update", ("a", {}))):
+        with pytest.raises(UnsupportedError, match="currently not supported"):
+            asked(made, asynchronous, method, *given)
+
+
+def test_a_server_without_them_says_so_itself():
+    with Emulator(refuse_unsupported=True) as bare:
+        known = {"api_key": "test-key", "folder_id": "test-folder", "base_url": bare.chat_url}
+        with pytest.raises(ServerError, match="not supported") as raised:
+            list(YandexClient(**known, max_retries=0).stored.list())
+        assert raised.value.status_code == 501
+
+
+@pytest.mark.parametrize(
+    ("words_", "named"),
+    [
+        ({"limit": 0}, "limit"),
+        ({"limit": True}, "limit"),
+        ({"order": "new"}, "order"),
+        ({"metadata": {"a": 1}}, "metadata"),
+        ({"metadata": "a"}, "metadata"),
+    ],
+)
+def test_wrong_words_are_refused(client, emulator, words_, named):
+    with pytest.raises(ConfigurationError, match=named):
+        client.stored.page(**words_)
+    with pytest.raises(ConfigurationError, match="id"):
+        client.stored.retrieve("")
+    assert emulator.requests == []
+
+
+def test_an_id_is_one_part_of_the_path(client, emulator):
+    with pytest.raises(NotFoundError):
+        client.stored.retrieve("../models")
+    assert emulator.requests[-1]["path"] != "/v1/models"

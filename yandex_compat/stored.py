@@ -1,0 +1,142 @@
+"""Stored chat completions: listed page by page, told, labelled anew, deleted (WIRE A14)."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from yandex_compat.completion import StoredCompletion, StoredPage
+from yandex_compat.errors import ConfigurationError, UnsupportedError
+from yandex_compat.transport import Outgoing, Transport
+from yandex_compat.wires.chat.stored import PATH, decode, decode_messages, decode_page
+
+_LARGEST_PAGE = 1_000
+
+
+class StoredCompletions:
+    """The completions that a server keeps for `store=True`, blocking and async (`a…`) alike.
+
+    Yandex Cloud documents them as currently not supported, and there UnsupportedError says so,
+    unless `supports_store` is set; they work on servers that have them (`base_url`).
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(self, **words: Any) -> Iterator[StoredCompletion]:
+        """All completions, page by page; the words are those of `page`."""
+        while True:
+            page = self.page(**words)
+            yield from page.data
+            if not page.has_more or not page.last_id:
+                return
+            words["after"] = page.last_id
+
+    async def alist(self, **words: Any) -> AsyncIterator[StoredCompletion]:
+        """All completions, page by page; the words are those of `page`."""
+        while True:
+            page = await self.apage(**words)
+            for stored in page.data:
+                yield stored
+            if not page.has_more or not page.last_id:
+                return
+            words["after"] = page.last_id
+
+    def page(self, **words: Any) -> StoredPage:
+        """One page: those after the id `after`, `limit` at most, by `order` "asc" or "desc".
+
+        `model` and `metadata` choose those of a model, and those that bear all of some labels.
+        """
+        return self._transport.read(self._transport.send(self._list(**words)), decode_page)
+
+    async def apage(self, **words: Any) -> StoredPage:
+        """One page, as `page` gives it."""
+        return self._transport.read(await self._transport.asend(self._list(**words)), decode_page)
+
+    def retrieve(self, id: str) -> StoredCompletion:  # noqa: A002 -- what the field calls it
+        """One completion."""
+        return self._transport.read(self._transport.send(self._of("GET", id)), decode)
+
+    async def aretrieve(self, id: str) -> StoredCompletion:  # noqa: A002
+        """One completion."""
+        return self._transport.read(await self._transport.asend(self._of("GET", id)), decode)
+
+    def update(self, id: str, metadata: Mapping[str, str]) -> StoredCompletion:  # noqa: A002
+        """Put other labels in the place of a completion's."""
+        return self._transport.read(self._transport.send(self._relabelled(id, metadata)), decode)
+
+    async def aupdate(self, id: str, metadata: Mapping[str, str]) -> StoredCompletion:  # noqa: A002
+        """Put other labels in the place of a completion's."""
+        return self._transport.read(
+            await self._transport.asend(self._relabelled(id, metadata)), decode
+        )
+
+    def delete(self, id: str) -> None:  # noqa: A002
+        """Delete a completion."""
+        self._transport.send(self._of("DELETE", id))
+
+    async def adelete(self, id: str) -> None:  # noqa: A002
+        """Delete a completion."""
+        await self._transport.asend(self._of("DELETE", id))
+
+    def messages(self, id: str) -> tuple[Mapping[str, Any], ...]:  # noqa: A002
+        """What was said before a completion, as the server tells it, if it does."""
+        outgoing = self._of("GET", id, "/messages")
+        return self._transport.read(self._transport.send(outgoing), decode_messages)
+
+    async def amessages(self, id: str) -> tuple[Mapping[str, Any], ...]:  # noqa: A002
+        """What was said before a completion, as the server tells it, if it does."""
+        outgoing = self._of("GET", id, "/messages")
+        return self._transport.read(await self._transport.asend(outgoing), decode_messages)
+
+    def _list(
+        self,
+        *,
+        after: str | None = None,
+        limit: int | None = None,
+        order: str | None = None,
+        model: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Outgoing:
+        if order not in (None, "asc", "desc"):
+            raise ConfigurationError(f'order={order!r} must be "asc" or "desc".')
+        if limit is not None and not _is_count(limit):
+            raise ConfigurationError(f"limit={limit!r} must be a whole number above 0.")
+        known = {"after": after, "limit": limit, "order": order, "model": model}
+        words = [(word, value) for word, value in known.items() if value is not None]
+        words += [(f"metadata[{key}]", value) for key, value in _labels(metadata or {}).items()]
+        return self._outgoing("GET", "?" + urlencode(words) if words else "")
+
+    def _relabelled(self, id_: str, metadata: Mapping[str, str]) -> Outgoing:
+        return self._of("POST", id_, body={"metadata": _labels(metadata)})
+
+    def _of(
+        self, method: str, id_: str, rest: str = "", body: Mapping[str, Any] | None = None
+    ) -> Outgoing:
+        if not isinstance(id_, str) or not id_:
+            raise ConfigurationError(f"id={id_!r} must be the id of a stored completion.")
+        return self._outgoing(method, f"/{quote(id_, safe='')}{rest}", body)
+
+    def _outgoing(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Outgoing:
+        settings = self._transport.settings
+        if settings.endpoints.are_the_service_s and not settings.supports_store:
+            raise UnsupportedError(
+                "Stored completions: the service documents them as currently not supported. They "
+                "work on servers that have them (base_url=…); supports_store=True asks the service "
+                "all the same."
+            )
+        headers = {"OpenAI-Project": settings.folder_id or ""}
+        return self._transport.outgoing(
+            method, settings.endpoints.chat + PATH + path, headers, body
+        )
+
+
+def _labels(metadata: object) -> dict[str, str]:
+    if not isinstance(metadata, Mapping) or not all(
+        isinstance(part, str) for pair in metadata.items() for part in pair
+    ):
+        raise ConfigurationError("metadata must be a dict of texts.")
+    return dict(metadata)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _LARGEST_PAGE
