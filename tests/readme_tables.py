@@ -1,4 +1,4 @@
-"""README's tables: the results of LangChain's standard suites, and the models of the catalogue.
+"""README's tables: the standard suites, the models, and the fields of the service's references.
 
 It stands beside the tests, since it reads what they leave behind; the packages have no use for it.
 """
@@ -79,6 +79,19 @@ def suites_table(results: Path) -> str:
     )
 
 
+def reference_table() -> str:
+    """A row for each field of the service's references."""
+    parts = run_path(str(ROOT / "tests/reference_rows.py"))["PARTS"]
+    return _table(
+        ["of", "endpoint or field", "here"],
+        (
+            [part, f"`{field}`", place]
+            for part, rows in parts.items()
+            for field, place in rows.items()
+        ),
+    )
+
+
 def updated(readme: str, tables: Mapping[str, str]) -> str:
     """The README with each table between its marks."""
     for name, table in tables.items():
@@ -115,7 +128,11 @@ def main() -> int:
 
 
 def _tables(results: Path) -> dict[str, str]:
-    return {"standard suites": suites_table(results), "models": models_table()}
+    return {
+        "standard suites": suites_table(results),
+        "models": models_table(),
+        "references": reference_table(),
+    }
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -41,6 +41,10 @@ def test_the_models_are_those_of_the_catalogue():
     assert f"\n{TABLES['models_table']()}\n" in README.read_text(encoding="utf-8")
 
 
+def test_the_references_are_those_of_their_rows():
+    assert f"\n{TABLES['reference_table']()}\n" in README.read_text(encoding="utf-8")
+
+
 def test_what_the_catalogue_learns_needs_a_heading(monkeypatch):
     @dataclass(frozen=True, slots=True)
     class Profile(catalogue.ModelProfile):
