@@ -131,10 +131,10 @@ class ChatYandex(BaseChatModel, Generation, YandexConnection):
         return copied
 
     def _should_stream(self, **words: Any) -> bool:
-        # A stream gives one answer (M17): who asks for several by `invoke` gets them whole,
-        # whatever watches; who asks by `stream` is told.
-        several = (words.get("n") or self.n or 1) > 1
-        return super()._should_stream(**words) and (not several or bool(words.get("stream")))
+        # A stream gives one answer (M17), and none that is deferred: who asks for those by `invoke`
+        # gets them whole, whatever watches; who asks by `stream` is told.
+        whole = (words.get("n") or self.n or 1) > 1 or self.mode == "deferred"
+        return super()._should_stream(**words) and (not whole or bool(words.get("stream")))
 
     def get_num_tokens(self, text: str) -> int:
         """The tokens of a text, counted, or estimated offline.

@@ -34,7 +34,7 @@ class Model:
 
     @property
     def name(self) -> str:
-        """The name alone, as `model` takes it."""
+        """The name alone, without branch and version."""
         return bare_name(self.id)
 
     @property

@@ -26,7 +26,7 @@ from yandex_compat.operations import (
     read_operation,
 )
 from yandex_compat.reading import StreamReading, whole_completion
-from yandex_compat.settings import resolve_settings
+from yandex_compat.settings import checked_patience, resolve_settings
 from yandex_compat.stored import StoredCompletions
 from yandex_compat.transport import Outgoing, Transport
 from yandex_compat.wires import models, tokenizer
@@ -113,12 +113,12 @@ class YandexClient(Transport):
 
     def defer(self, request: CompletionRequest) -> Operation:
         """Begin a deferred generation, of which `result` has the answer once it is there."""
-        return read_operation(self.send(self._outgoing_deferred(request)).content)
+        return self.read(self.send(self._outgoing_deferred(request)), read_operation)
 
     async def adefer(self, request: CompletionRequest) -> Operation:
         """Begin a deferred generation, of which `aresult` has the answer once it is there."""
         response = await self.asend(self._outgoing_deferred(request))
-        return read_operation(response.content)
+        return self.read(response, read_operation)
 
     def operation(self, operation_id: str, request: CompletionRequest | None = None) -> Operation:
         """How a deferred generation stands, and its answer if it is there.
@@ -369,7 +369,9 @@ class YandexClient(Transport):
         return replace(operation, completion=completion)
 
     def _polling(self, timeout: float | None) -> Polling:
-        return Polling(self._settings.deferred_timeout if timeout is None else timeout)
+        return Polling(
+            self._settings.deferred_timeout if timeout is None else checked_patience(timeout)
+        )
 
     def _tokens(self, response: httpx.Response) -> tuple[Token, ...]:
         with self._failures.inside(response):

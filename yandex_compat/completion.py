@@ -157,7 +157,7 @@ class Delta:
     def is_empty(self) -> bool:
         """Whether the delta adds nothing."""
         said = self.text or self.reasoning or self.refusal or self.tool_calls
-        return not (said or self.annotations or self.logprobs or self.final)
+        return not (said or self.replaces_text or self.annotations or self.logprobs or self.final)
 
 
 @dataclass(slots=True)

@@ -11,8 +11,14 @@ _CONDITIONAL = ("then", "else")
 
 
 def with_integers(value: Any, schema: JsonSchema) -> Any:  # noqa: ANN401 -- JSON is any value
-    """The value with `5.0` as `5` wherever the schema says integer and not number, at any depth."""
-    return _repaired(value, [schema], schema)
+    """The value with `5.0` as `5` wherever the schema says integer and not number, at any depth.
+
+    Raises ValueError for a value that is nested too deeply.
+    """
+    try:
+        return _repaired(value, [schema], schema)
+    except RecursionError:
+        raise ValueError("the value is nested too deeply") from None
 
 
 def _repaired(value: Any, schemas: Iterable[Any], root: JsonSchema) -> Any:  # noqa: ANN401
@@ -51,17 +57,19 @@ def _is_integer(value: float, schemas: Iterable[Any], root: JsonSchema) -> bool:
 
 
 def _all_of(
-    schemas: Iterable[Any], root: JsonSchema, seen: frozenset[int] = frozenset()
+    schemas: Iterable[Any], root: JsonSchema, seen: set[int] | None = None
 ) -> Iterator[JsonSchema]:
     """The schemas with those that they refer to and are combined of, each once."""
+    seen = set() if seen is None else seen
     for schema in schemas:
         if not isinstance(schema, Mapping) or id(schema) in seen:
             continue
+        seen.add(id(schema))
         yield schema
         beneath = [part for word in _COMBINED for part in _list(schema.get(word))]
         beneath += [schema.get(word) for word in _CONDITIONAL]
         beneath.append(_referred(schema.get("$ref"), root))
-        yield from _all_of(beneath, root, seen | {id(schema)})
+        yield from _all_of(beneath, root, seen)
 
 
 def _referred(reference: object, root: JsonSchema) -> object:
@@ -81,13 +89,21 @@ def _of_key(key: str, schemas: Sequence[JsonSchema]) -> Iterator[Any]:
         fitting = [
             part
             for pattern, part in (schema.get("patternProperties") or {}).items()
-            if re.search(pattern, key)
+            if _fits(pattern, key)
         ]
         if key in named:
             yield named[key]
         yield from fitting
         if key not in named and not fitting:
             yield schema.get("additionalProperties")
+
+
+def _fits(pattern: str, key: str) -> bool:
+    """Whether a key fits a pattern; one that Python can't read, being of JavaScript, fits none."""
+    try:
+        return re.search(pattern, key) is not None
+    except re.error:
+        return False
 
 
 def _of_place(place: int, schemas: Sequence[JsonSchema]) -> Iterator[Any]:

@@ -13,10 +13,12 @@ from yandex_compat.errors import (
     MalformedAnswer,
     RequestTimedOut,
     YandexError,
+    error_from_response,
+    is_error,
 )
 
 DEFERRED_PATH = "/completionAsync"
-_ID = re.compile(r"[\w.-]+", re.ASCII)
+_ID = re.compile(r"\w[\w.-]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +31,14 @@ class Operation:
 
 
 def read_operation(data: bytes) -> Operation:
-    """The id of an operation and whether it is done; MalformedAnswer for another shape."""
+    """The id of an operation and whether it is done.
+
+    Raises APIError for an error in its place (WIRE C), MalformedAnswer for another shape.
+    """
     try:
         body = jsontext.decode(data)
+        if isinstance(body, dict) and "id" not in body and is_error(body):
+            raise error_from_response(200, {}, data)
         operation = Operation(body["id"], bool(body.get("done")))
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise MalformedAnswer(f"The answer is no operation ({type(error).__name__}).") from None
@@ -82,6 +89,7 @@ class Polling:
                 f"again (`result`), or raise deferred_timeout."
             )
             error.operation_id = operation_id
+            error.retryable = False  # asked again, another generation would begin, and be paid for
             raise error
         wait, self._wait = self._wait, min(self._wait * 1.5, 10.0)
         return min(wait, left)

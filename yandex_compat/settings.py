@@ -104,11 +104,6 @@ def resolve_settings(
             'mode="deferred" is of the native API only: pass api="completion" as well.'
         )
     patience = DEFAULT_DEFERRED_TIMEOUT if deferred_timeout is None else deferred_timeout
-    if not _is_number(patience) or not 0 < patience <= LONGEST_DEFERRED_TIMEOUT:
-        raise ConfigurationError(
-            f"deferred_timeout must be a number of seconds above 0, "
-            f"{LONGEST_DEFERRED_TIMEOUT:.0f} at most."
-        )
     if not isinstance(supports_store, bool):
         raise ConfigurationError("supports_store must be True or False.")
     if not isinstance(data_logging, bool):
@@ -122,11 +117,21 @@ def resolve_settings(
         max_retries=max_retries,
         requests_per_second=pace,
         mode=mode,
-        deferred_timeout=patience,
+        deferred_timeout=checked_patience(patience),
         supports_store=supports_store,
         data_logging=data_logging,
         default_headers=_checked_headers(default_headers or {}),
     )
+
+
+def checked_patience(seconds: float) -> float:
+    """Seconds to wait for a deferred answer; ConfigurationError for what is none."""
+    if not _is_number(seconds) or not 0 < seconds <= LONGEST_DEFERRED_TIMEOUT:
+        raise ConfigurationError(
+            f"deferred_timeout must be a number of seconds above 0, "
+            f"{LONGEST_DEFERRED_TIMEOUT:.0f} at most."
+        )
+    return seconds
 
 
 def refuse_unknown_words(owner: str, given: Iterable[str], known: Iterable[str]) -> None:

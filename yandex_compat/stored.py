@@ -27,9 +27,9 @@ class StoredCompletions:
         while True:
             page = self.page(**words)
             yield from page.data
-            if not page.has_more or not page.last_id:
+            if not (last := _last(page)):
                 return
-            words["after"] = page.last_id
+            words["after"] = last
 
     async def alist(self, **words: Any) -> AsyncIterator[StoredCompletion]:
         """All completions, page by page; the words are those of `page`."""
@@ -37,9 +37,9 @@ class StoredCompletions:
             page = await self.apage(**words)
             for stored in page.data:
                 yield stored
-            if not page.has_more or not page.last_id:
+            if not (last := _last(page)):
                 return
-            words["after"] = page.last_id
+            words["after"] = last
 
     def page(self, **words: Any) -> StoredPage:
         """One page: those after the id `after`, `limit` at most, by `order` "asc" or "desc".
@@ -112,7 +112,7 @@ class StoredCompletions:
     def _of(
         self, method: str, id_: str, rest: str = "", body: Mapping[str, Any] | None = None
     ) -> Outgoing:
-        if not isinstance(id_, str) or not id_:
+        if not isinstance(id_, str) or not id_.strip("."):
             raise ConfigurationError(f"id={id_!r} must be the id of a stored completion.")
         return self._outgoing(method, f"/{quote(id_, safe='')}{rest}", body)
 
@@ -128,6 +128,11 @@ class StoredCompletions:
         return self._transport.outgoing(
             method, settings.endpoints.chat + PATH + path, headers, body
         )
+
+
+def _last(page: StoredPage) -> str | None:
+    """The id that the next page comes after; None where there is none, or this one was empty."""
+    return page.last_id or page.data[-1].id if page.has_more and page.data else None
 
 
 def _labels(metadata: object) -> dict[str, str]:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
+from langchain_core.runnables import RunnableLambda
 
 from langchain_yandex_compat import ChatYandex
 from llamaindex_yandex_compat import YandexLLM
@@ -263,3 +264,33 @@ def test_the_request_is_that_of_any_answer(words, emulator, request_of, naps):
     YandexClient(**words).complete(asked)
     first, *_, last = emulator.requests
     assert first["body"] == last["body"]
+
+
+@every_way
+def test_an_error_in_the_place_of_an_operation_is_typed(
+    words, emulator, request_of, asynchronous
+):  # WIRE C
+    error = {"grpcCode": 8, "httpCode": 429, "message": "quota limit exceed"}
+    emulator.script({"path": BEGUN, "status": 200, "body": {"error": error}})
+    with pytest.raises(RateLimitError, match="quota"):
+        completed({**words, "max_retries": 0}, request_of(), asynchronous)
+
+
+async def test_langchain_gives_it_whole_to_those_who_watch(words):
+    """Who never asked for a stream, but is inside of something that is watched."""
+    model = ChatYandex(**words, mode="deferred")
+    node = RunnableLambda(model.ainvoke)
+    events = [event async for event in node.astream_events("Hi", version="v2")]
+    assert events[-1]["data"]["output"].text == "You said: Hi"
+
+
+def test_a_deadline_is_no_reason_to_begin_another(words, emulator, request_of):
+    emulator.script({"path": BEGUN, "text": "Late", "gate": True})
+    made = YandexClient(**words)
+    begun = made.defer(request_of())
+    with pytest.raises(RequestTimedOut) as raised:
+        made.result(begun.id, timeout=0.01)
+    assert not raised.value.retryable
+    for wrong in ("5", 0, float("nan"), True):
+        with pytest.raises(ConfigurationError, match="deferred_timeout"):
+            made.result(begun.id, timeout=wrong)

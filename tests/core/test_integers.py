@@ -94,3 +94,42 @@ def test_what_pydantic_writes():
             "marks": {"x": 4},
         }
     )
+
+
+def test_a_schema_that_refers_to_itself_in_several_ways_is_walked_once():
+    class Number(BaseModel):
+        value: int
+
+    class Sum(BaseModel):
+        left: "Sum | Product | Number"
+        right: "Sum | Product | Number"
+
+    class Product(BaseModel):
+        left: "Sum | Product | Number"
+        right: "Sum | Product | Number"
+
+    Sum.model_rebuild(_types_namespace={"Sum": Sum, "Product": Product, "Number": Number})
+
+    def deep(levels: int) -> dict:
+        if not levels:
+            return {"value": 5.0}
+        return {"left": deep(levels - 1), "right": {"value": 5.0}}
+
+    told = repr(with_integers(deep(60), Sum.model_json_schema()))
+    assert "5.0" not in told
+    assert told.count("'value': 5}") == 61
+
+
+def test_a_pattern_of_another_language_fits_nothing():
+    schema = {"patternProperties": {"^\\p{L}+$": INTEGER}, "additionalProperties": INTEGER}
+    assert repr(with_integers({"a": 1.0}, schema)) == "{'a': 1}"
+
+
+def test_what_is_nested_too_deeply_is_a_value_error():
+    value: object = 1.0
+    for _ in range(100_000):
+        value = [value]
+    with pytest.raises(ValueError, match="deeply"):
+        with_integers(value, {})
+    while isinstance(value, list):  # unwound here, or its end would be as deep
+        value = value.pop()

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import httpx
 import pytest
 
 from langchain_yandex_compat import ChatYandex
@@ -213,3 +214,30 @@ def test_an_id_is_one_part_of_the_path(client, emulator):
     with pytest.raises(NotFoundError):
         client.stored.retrieve("../models")
     assert emulator.requests[-1]["path"] != "/v1/models"
+
+
+@pytest.mark.parametrize("id_", [".", "..", "..."])
+def test_an_id_of_dots_would_be_another_endpoint(client, emulator, id_):
+    with pytest.raises(ConfigurationError, match="id="):
+        client.stored.delete(id_)
+    assert emulator.requests == []
+
+
+@every_way
+@pytest.mark.parametrize("page", [{"data": [], "last_id": "a", "has_more": True}, {"data": []}])
+def test_an_empty_page_is_the_last(client, emulator, asynchronous, page):
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=page))
+    made = YandexClient(
+        api_key="k",
+        folder_id="f",
+        base_url="http://h.test/v1",
+        http_client=httpx.Client(transport=transport),
+        http_async_client=httpx.AsyncClient(transport=transport),
+    )
+    assert listed(made, asynchronous) == []
+
+
+def test_all_answers_of_one_are_told(client, request_of):
+    client.complete(request_of(model="qwen3-235b-a22b-fp8", n=2, store=True))
+    [one] = client.stored.list()
+    assert [other.text for other in one.completion.alternatives] == ["You said: Hi"]

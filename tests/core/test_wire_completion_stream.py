@@ -239,3 +239,15 @@ def test_work_is_linear_in_the_bytes_received(monkeypatch):
     pieces = [data[at : at + 777] for at in range(0, len(data), 777)]
     assert total(read(*pieces)).text == "слово " * 200
     assert sum(read_bytes) == len(data) - data.count(b"\n")
+
+
+def test_a_filter_that_says_nothing_withdraws_the_text_all_the_same():  # WIRE B7
+    told = read(line("bad words") + line(None, "CONTENT_FILTER"))
+    assert [(delta.text, delta.replaces_text) for delta in told][1] == ("", True)
+    assert total(told).text == ""
+
+
+def test_an_unspecified_status_is_none():  # WIRE B9
+    with pytest.raises(StreamInterrupted):
+        read(line("a", "UNSPECIFIED"))
+    assert total(read(line("a", "UNSPECIFIED") + line("ab", "FINAL"))).text == "ab"

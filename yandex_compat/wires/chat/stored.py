@@ -53,7 +53,8 @@ def decode_messages(data: bytes) -> tuple[Mapping[str, Any], ...]:
 def _stored(body: Mapping[str, Any]) -> StoredCompletion:
     nothing = CompletionRequest("", ())
     ids, names = CallIds(()), ToolNames(nothing)
-    completion = completion_of(body, body["choices"][0], ids, names)
+    completion, *others = [completion_of(body, choice, ids, names) for choice in body["choices"]]
+    completion.alternatives = tuple(others)
     if completion.id is None:
         raise TypeError("a stored completion without an id")
     created, metadata = count_or_none(body.get("created")), dict(body.get("metadata") or {})

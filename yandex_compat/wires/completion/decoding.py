@@ -21,6 +21,8 @@ from yandex_compat.wires.values import (
 
 PARTIAL = "ALTERNATIVE_STATUS_PARTIAL"
 """The status of an answer that goes on."""
+UNSPECIFIED = "ALTERNATIVE_STATUS_UNSPECIFIED"
+"""The status of which nothing was said (B9)."""
 REASONS: Mapping[str, FinishReason] = {
     "ALTERNATIVE_STATUS_FINAL": "stop",
     "ALTERNATIVE_STATUS_TRUNCATED_FINAL": "length",

@@ -16,7 +16,14 @@ from yandex_compat.errors import MalformedAnswer, StreamInterrupted, YandexError
 from yandex_compat.framing import JSONLinesFraming
 from yandex_compat.messages import ToolCall
 from yandex_compat.tool_calls import mint_id
-from yandex_compat.wires.completion.decoding import PARTIAL, REASONS, Calls, unwrapped, usage_of
+from yandex_compat.wires.completion.decoding import (
+    PARTIAL,
+    REASONS,
+    UNSPECIFIED,
+    Calls,
+    unwrapped,
+    usage_of,
+)
 from yandex_compat.wires.values import WRONG_SHAPE, body_of, joined, misshapen, text_or_none
 
 
@@ -52,7 +59,7 @@ class StreamDecoder:
     @property
     def ended(self) -> bool:
         """Whether the answer is whole, so that the connection may end as it likes (D10)."""
-        return self._done or self._status not in (None, PARTIAL)
+        return self._done or self._status not in (None, PARTIAL, UNSPECIFIED)
 
     def feed(self, data: bytes) -> list[Delta]:
         """The deltas that these bytes complete; a failure waits until those before it are out."""
@@ -108,6 +115,8 @@ class StreamDecoder:
             # Calls have no ids to go on with, so they are given out once, when they are whole.
             self._called = message
         text = text_or_none(message.get("text"))
+        if text is None and REASONS.get(self._status or "") == "content_filter":
+            text = ""  # what came before is withdrawn all the same
         if text is None:
             return []
         return self._given_out(self._grown(self._settled(text)))
@@ -133,7 +142,7 @@ class StreamDecoder:
         return self._given_out(Delta(tool_calls=tuple(pieces), final=self.end))
 
     def _given_out(self, delta: Delta) -> list[Delta]:
-        if delta.is_empty and not delta.replaces_text:
+        if delta.is_empty:
             return []
         self._received.add(delta)
         return [delta]
