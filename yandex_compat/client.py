@@ -220,35 +220,41 @@ class YandexClient(Transport):
 
     def tokenize(self, text: str, *, model: str) -> tuple[Token, ...]:
         """The tokens of a text, as the service's tokenizer for a model counts them."""
-        return self._tokens(self.send(self._outgoing_text_to_count(text, model)))
+        return self.read(self.send(self._outgoing_text_to_count(text, model)), tokenizer.decode)
 
     async def atokenize(self, text: str, *, model: str) -> tuple[Token, ...]:
         """The tokens of a text, as `tokenize` tells them."""
-        return self._tokens(await self.asend(self._outgoing_text_to_count(text, model)))
+        return self.read(
+            await self.asend(self._outgoing_text_to_count(text, model)), tokenizer.decode
+        )
 
     def tokenize_completion(self, request: CompletionRequest) -> tuple[Token, ...]:
         """The tokens of a conversation and its tools, as the model is given them."""
-        return self._tokens(self.send(self._outgoing_talk_to_count(request)))
+        return self.read(self.send(self._outgoing_talk_to_count(request)), tokenizer.decode)
 
     async def atokenize_completion(self, request: CompletionRequest) -> tuple[Token, ...]:
         """The tokens of a conversation and its tools, as the model is given them."""
-        return self._tokens(await self.asend(self._outgoing_talk_to_count(request)))
+        return self.read(await self.asend(self._outgoing_talk_to_count(request)), tokenizer.decode)
 
     def models(self) -> list[Model]:
         """The models that the key can use, of generation and of embeddings."""
-        return self._models(self.send(self._outgoing_models()))
+        return self.read(self.send(self._outgoing_models()), models.decode)
 
     async def amodels(self) -> list[Model]:
         """The models that the key can use, of generation and of embeddings."""
-        return self._models(await self.asend(self._outgoing_models()))
+        return self.read(await self.asend(self._outgoing_models()), models.decode)
 
     def embed(self, text: str, *, model: str) -> Embedding:
         """Ask for one text's vector."""
-        return self._embedding(self.send(self._outgoing_embedding(text, model)))
+        return self.read(
+            self.send(self._outgoing_embedding(text, model)), self._api.decode_embedding
+        )
 
     async def aembed(self, text: str, *, model: str) -> Embedding:
         """Ask for one text's vector."""
-        return self._embedding(await self.asend(self._outgoing_embedding(text, model)))
+        return self.read(
+            await self.asend(self._outgoing_embedding(text, model)), self._api.decode_embedding
+        )
 
     def embed_all(self, texts: Sequence[str], *, model: str) -> list[Embedding]:
         """Ask for the vectors of texts, in their order, a few at a time.
@@ -389,10 +395,6 @@ class YandexClient(Transport):
     def _completion(self, response: httpx.Response, request: CompletionRequest) -> Completion:
         with self._failures.inside(response):
             return whole_completion(request, response, self._api)
-
-    def _embedding(self, response: httpx.Response) -> Embedding:
-        with self._failures.inside(response):
-            return self._api.decode_embedding(response.content)
 
 
 def _started(work: Callable[[], None], count: int) -> bool:

@@ -60,7 +60,10 @@ def naps(monkeypatch, emulator):
 
 
 def completed(words, request, asynchronous):
-    made = YandexClient(**words, mode="deferred")
+    return completed_by(YandexClient(**words, mode="deferred"), request, asynchronous)
+
+
+def completed_by(made, request, asynchronous):
     return asyncio.run(made.acomplete(request)) if asynchronous else made.complete(request)
 
 
@@ -104,11 +107,8 @@ def test_an_answer_that_is_late_can_be_fetched_by_its_id(words, emulator, reques
     """Also by another process, which knows the id alone."""
     emulator.script({"path": BEGUN, "text": "At last", "gate": True})
     impatient = YandexClient(**words, mode="deferred", deferred_timeout=0.01)
-    ask = impatient.complete
-    if asynchronous:
-        ask = lambda request: asyncio.run(impatient.acomplete(request))  # noqa: E731
     with pytest.raises(RequestTimedOut) as raised:
-        ask(request_of())
+        completed_by(impatient, request_of(), asynchronous)
     emulator.release()
     other = YandexClient(**words)
     operation = raised.value.operation_id

@@ -9,6 +9,7 @@ from langchain_yandex_compat import ChatYandex
 from llamaindex_yandex_compat import YandexLLM
 from yandex_compat import (
     ConfigurationError,
+    MalformedAnswer,
     Message,
     NotFoundError,
     ServerError,
@@ -241,3 +242,21 @@ def test_all_answers_of_one_are_told(client, request_of):
     client.complete(request_of(model="qwen3-235b-a22b-fp8", n=2, store=True))
     [one] = client.stored.list()
     assert [other.text for other in one.completion.alternatives] == ["You said: Hi"]
+
+
+@pytest.mark.parametrize("body", ["<html>", [], {}, {"data": [{}]}, {"data": 5}])
+def test_another_shape_is_malformed(client_over, body):
+    answer = {"text": body} if isinstance(body, str) else {"json": body}
+    made = client_over(lambda _: httpx.Response(200, **answer), base_url="http://h.test/v1")
+    for method, given in (("page", ()), ("retrieve", ("a",)), ("messages", ("a",))):
+        if method == "messages" and body == {"data": [{}]}:
+            continue  # a message may be of any shape
+        with pytest.raises(MalformedAnswer):
+            getattr(made.stored, method)(*given)
+
+
+def test_one_without_an_id_is_malformed(client_over):
+    one = {"choices": [{"message": {"content": "Hi"}}]}
+    made = client_over(lambda _: httpx.Response(200, json=one), base_url="http://h.test/v1")
+    with pytest.raises(MalformedAnswer):
+        made.stored.retrieve("a")

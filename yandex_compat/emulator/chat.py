@@ -3,7 +3,7 @@
 import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,6 @@ JSONObject = dict[str, Any]
 DONE = b"data: [DONE]\n\n"
 
 _ids = itertools.count(1)
-_LARGE_DELTAS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,14 +210,7 @@ def _texts(answer: Answer, split: Callable[[str], list[str]]) -> list[str]:
 
 
 def _large_pieces(text: str) -> list[str]:
-    pieces = tokens.pieces(text)
-    size = -(-len(pieces) // _LARGE_DELTAS) or 1
-    return ["".join(batch) for batch in _batches(pieces, size)] or [text]
-
-
-def _batches(pieces: list[str], size: int) -> Iterator[list[str]]:
-    for start in range(0, len(pieces), size):
-        yield pieces[start : start + size]
+    return tokens.large_pieces(text) or [text]
 
 
 def _call_pieces(call: Call, index: int, family: Family) -> list[JSONObject]:

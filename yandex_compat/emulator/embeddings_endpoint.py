@@ -7,15 +7,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from . import tokens
-from .answers import as_json
 from .chat_requests import refused_body
-from .delivery import Delivery
 from .messages import Strict
 from .model_uris import ModelURI, check_embedding_model, parse_model_uri
 from .native_requests import TextRequest, parse_native
 from .refusals import invalid, refused
-from .scripted import raw_delivery
-from .scripts import ScriptedAnswer
+from .scripted import body_or_script
 from .service import Service
 from .vectors import vector
 
@@ -54,7 +51,7 @@ class EmbeddingsEndpoint:
         if not asked.text.strip():
             raise invalid("input must not be empty", "input")
         _check_length(asked.text)
-        return self._delivery(request, _body(asked.text, uri))
+        return body_or_script(_body(asked.text, uri), self._service.scripts, request.url.path)
 
     async def create_native(self, request: Request) -> Response:
         """Answer one request of the native API."""
@@ -67,14 +64,9 @@ class EmbeddingsEndpoint:
         if not asked.text.strip():
             raise refused(3, "text must not be empty")
         _check_length(asked.text)
-        return self._delivery(request, _native_body(asked.text, uri))
-
-    def _delivery(self, request: Request, body: dict[str, Any]) -> Response:
-        if (scripted := self._service.scripts.take(request.url.path)) is not None:
-            script, gate = scripted
-            assert not isinstance(script, ScriptedAnswer), "refused when it was posted"
-            return raw_delivery(script, gate)
-        return Delivery([as_json(body).encode()], "application/json")
+        return body_or_script(
+            _native_body(asked.text, uri), self._service.scripts, request.url.path
+        )
 
 
 def _parsed(raw: bytes) -> EmbeddingsRequest:

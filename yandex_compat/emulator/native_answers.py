@@ -10,7 +10,6 @@ from .refusals import Refused
 
 JSONObject = dict[str, Any]
 _VERSION = "09.02.2025"
-_LARGE_PIECES = 3
 _STATUSES = {
     "stop": "FINAL",
     "length": "TRUNCATED_FINAL",
@@ -45,7 +44,7 @@ class NativeCompletion:
     def events(self) -> list[bytes]:
         """Return the lines of a stream, each with the whole text so far (B6)."""
         lines, so_far = [], ""
-        pieces = _large_pieces(self.answer.text)
+        pieces = tokens.large_pieces(self.answer.text)
         for piece in pieces if self._goes_on else pieces[:-1]:
             so_far += piece
             message: JSONObject = {"role": "assistant", "text": so_far}
@@ -121,9 +120,3 @@ def _with_doubles(value: Any) -> Any:  # noqa: ANN401 -- JSON is any value
     if isinstance(value, list):
         return [_with_doubles(part) for part in value]
     return float(value) if type(value) is int else value
-
-
-def _large_pieces(text: str) -> list[str]:
-    pieces = tokens.pieces(text)
-    size = -(-len(pieces) // _LARGE_PIECES) or 1
-    return ["".join(pieces[start : start + size]) for start in range(0, len(pieces), size)]

@@ -20,15 +20,19 @@ def check_native_conversation(request: NativeRequest, family: Family) -> None:
 
 
 def prompt_tokens(request: NativeRequest) -> int:
-    """Count what the model has to read: messages, calls and tools."""
+    """Count what the model has to read."""
+    return tokens.count(*texts_of(request))
+
+
+def texts_of(request: NativeRequest) -> list[str]:
+    """Return what the model has to read: messages, calls and tools."""
     said = [
         as_json(message.model_dump(exclude={"role"}, exclude_none=True))
-        for message in request.messages
         if message.text is None
+        else message.text
+        for message in request.messages
     ]
-    texts = [message.text for message in request.messages if message.text is not None]
-    tools = [as_json(tool.model_dump(exclude_none=True)) for tool in request.tools]
-    return tokens.count(*texts, *said, *tools)
+    return [*said, *(as_json(tool.model_dump(exclude_none=True)) for tool in request.tools)]
 
 
 def _check_tools(request: NativeRequest) -> None:

@@ -18,7 +18,7 @@ from .native_prompt import native_prompt
 from .native_requests import NativeRequest, parse_native
 from .prompts import Prompt
 from .refusals import refused
-from .scripted import raw_delivery
+from .scripted import body_or_script, raw_delivery
 from .scripts import ScriptedAnswer
 from .service import Service
 
@@ -89,12 +89,8 @@ class NativeEndpoint:
     async def operation(self, request: Request) -> Response:
         """Return how an operation stands."""
         self._service.access.check_native(request.headers)
-        if (scripted := self._service.scripts.take("/operations")) is not None:
-            script, gate = scripted
-            assert not isinstance(script, ScriptedAnswer), "refused when it was posted"
-            return raw_delivery(script, gate)
         operation = self._service.operations.get(request.path_params["id"])
-        return Delivery([as_json(operation).encode()], "application/json")
+        return body_or_script(operation, self._service.scripts, "/operations")
 
     async def _asked(self, request: Request) -> _Asked:
         raw = await request.body()

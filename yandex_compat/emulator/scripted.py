@@ -1,11 +1,21 @@
-"""A script that knows its own bytes, as the response that plays it."""
+"""What is answered where no model speaks: a body, or the script that knows its own bytes."""
 
 import asyncio
 from collections.abc import Callable
 
 from .answers import as_json
 from .delivery import Delivery
-from .scripts import ScriptedStatus, ScriptedStream
+from .scripts import ScriptedAnswer, ScriptedStatus, ScriptedStream, ScriptQueue
+
+
+def body_or_script(body: object, scripts: ScriptQueue, path: str) -> Delivery:
+    """Answer a JSON body, unless a script for the path says otherwise."""
+    scripted = scripts.take(path)
+    if scripted is None:
+        return Delivery([as_json(body).encode()], "application/json")
+    script, gate = scripted
+    assert not isinstance(script, ScriptedAnswer), "refused when it was posted"
+    return raw_delivery(script, gate)
 
 
 def raw_delivery(

@@ -7,12 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from . import tokens
-from .answers import as_json
-from .delivery import Delivery
 from .model_uris import native_family, parse_model_uri
+from .native_conversation import texts_of
 from .native_requests import NativeRequest, TextRequest, parse_native
-from .scripted import raw_delivery
-from .scripts import ScriptedAnswer
+from .scripted import body_or_script
 from .service import Service
 
 _VERSION = "09.02.2025"
@@ -36,26 +34,15 @@ class TokenizerEndpoint:
         raw = await request.body()
         self._service.access.check_native(request.headers)
         asked = parse_native(NativeRequest, raw)
-        texts = [
-            as_json(message.model_dump(exclude={"role"}, exclude_none=True))
-            if message.text is None
-            else message.text
-            for message in asked.messages
-        ]
-        tools = [as_json(tool.model_dump(exclude_none=True)) for tool in asked.tools]
-        return self._told(request, asked.modelUri, _special("<s>"), *texts, *tools)
+        return self._told(request, asked.modelUri, _special("<s>"), *texts_of(asked))
 
     def _told(self, request: Request, model: str, opening: dict[str, Any], *texts: str) -> Response:
         uri = parse_model_uri(model)
         native_family(uri)
         self._service.access.check_folder(uri.folder)
-        if (scripted := self._service.scripts.take(request.url.path)) is not None:
-            script, gate = scripted
-            assert not isinstance(script, ScriptedAnswer), "refused when it was posted"
-            return raw_delivery(script, gate)
         found = [_token(piece) for text in texts for piece in tokens.pieces(text)]
         body = {"tokens": [opening, *found], "modelVersion": _VERSION}
-        return Delivery([as_json(body).encode()], "application/json")
+        return body_or_script(body, self._service.scripts, request.url.path)
 
 
 def _special(text: str) -> dict[str, Any]:

@@ -1,53 +1,38 @@
 """A streamed chat answer (WIRE A3-A7)."""
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from yandex_compat.accumulator import Accumulator
 from yandex_compat.completion import (
     CUT_SHORT,
-    Completion,
     CompletionRequest,
     Delta,
-    StreamEnd,
     ToolCallDelta,
 )
-from yandex_compat.errors import MalformedAnswer, StreamInterrupted, YandexError
+from yandex_compat.errors import MalformedAnswer
 from yandex_compat.framing import SSEFraming
 from yandex_compat.jsontext import SurrogateJoiner
 from yandex_compat.tool_calls import CallIds, ToolCallAssembler, mint_id
 from yandex_compat.tool_names import ToolNames
 from yandex_compat.wires.chat.decoding import called, calls_of, citations, logprobs_of, usage_of
+from yandex_compat.wires.deltas import DeltaDecoder
 from yandex_compat.wires.values import WRONG_SHAPE, body_of, misshapen, text_or_none
 
 
-class StreamDecoder:
+class StreamDecoder(DeltaDecoder):
     """Decodes the events of one streamed answer into deltas (WIRE A3-A7).
 
-    The last delta, and only it, has `final`. It comes with the `[DONE]` mark, or from `close`
-    where the server sends a finish reason and no mark. `end` is what is known of the end so far.
+    The last delta comes with the `[DONE]` mark, or from `close` where the server sends a finish
+    reason and no mark.
     """
 
+    INTERRUPTED = "neither [DONE] nor a finish reason with whole tool calls came"
+
     def __init__(self, request: CompletionRequest, *, mint: Callable[[], str] = mint_id) -> None:
-        self._framing = SSEFraming()
+        super().__init__(SSEFraming())
         self._text, self._reasoning = SurrogateJoiner(), SurrogateJoiner()
         self._refusal = SurrogateJoiner()
         self._calls = ToolCallAssembler(CallIds(request.messages, mint), ToolNames(request))
-        self.end = StreamEnd()
-        self._received = Accumulator()
-        self._done = False
-        self._failure: YandexError | None = None
-
-    @property
-    def partial(self) -> Completion:
-        """What has arrived so far."""
-        return self._received.completion()
-
-    @property
-    def done(self) -> bool:
-        """Whether the answer has been given out to its end; bytes after that mean nothing."""
-        return self._done
 
     @property
     def ended(self) -> bool:
@@ -56,41 +41,7 @@ class StreamDecoder:
         cut = reason in CUT_SHORT
         return self._done or (reason is not None and (cut or self._received.calls_are_complete))
 
-    def feed(self, data: bytes) -> list[Delta]:
-        """The deltas that these bytes complete."""
-        return self._deltas(self._framing.feed(data))
-
-    def close(self) -> list[Delta]:
-        """The deltas left at the end of the body; StreamInterrupted where it was no end (D10)."""
-        if self._failure:
-            raise self._failure
-        deltas: list[Delta] = []
-        # The tail may be an event cut short; whether it was needed is for the rest to say.
-        with suppress(MalformedAnswer):
-            for payload in self._framing.close():
-                deltas += self._payload(payload)
-        if not self.ended:
-            raise self._interrupted()
-        return deltas if self._done else [*deltas, *self._finish()]
-
-    def _deltas(self, payloads: Iterable[bytes]) -> list[Delta]:
-        """The deltas of these payloads; a failure waits until those before it are given out."""
-        deltas: list[Delta] = []
-        if self._failure:
-            raise self._failure
-        for payload in payloads:
-            try:
-                deltas += self._payload(payload)
-            except YandexError as error:
-                if not deltas:
-                    raise
-                self._failure = error
-                break
-        return deltas
-
     def _payload(self, payload: bytes) -> list[Delta]:
-        if self._done:
-            return []
         return self._finish() if payload.strip() == b"[DONE]" else self._event(payload)
 
     def _event(self, payload: bytes) -> list[Delta]:
@@ -155,16 +106,3 @@ class StreamDecoder:
         rest = Delta(self._text.close(), self._reasoning.close(), self._refusal.close())
         last = Delta(tool_calls=tuple(self._calls.close()), final=self.end)
         return self._given_out(rest) + self._given_out(last)
-
-    def _given_out(self, delta: Delta) -> list[Delta]:
-        if delta.is_empty:
-            return []
-        self._received.add(delta)
-        return [delta]
-
-    def _interrupted(self) -> StreamInterrupted:
-        return StreamInterrupted(
-            "The stream ended before the answer did: neither [DONE] nor a finish reason with "
-            "whole tool calls came. Ask again; what arrived is in the error's `partial`.",
-            partial=self.partial,
-        )
