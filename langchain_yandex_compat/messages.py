@@ -301,6 +301,7 @@ class ChunkMapper:
         self._asked_model, self._with_headers = asked_model, with_headers
         self._has_text = False
         self._replacement: list[str] | None = None
+        self._refusal: list[str] = []
         self._received = Accumulator()
         self._free_texts: set[int] = set()
 
@@ -314,7 +315,7 @@ class ChunkMapper:
             metadata = _metadata(end, self._asked_model, self._with_headers)
         message = AIMessageChunk(
             content=text,
-            additional_kwargs=_extras(delta) | (self._replaced(end) if end else {}),
+            additional_kwargs=self._beside(delta),
             tool_call_chunks=[
                 *map(self._piece, delta.tool_calls),
                 *(self._last_pieces(end) if end else ()),
@@ -333,14 +334,22 @@ class ChunkMapper:
         if self._replacement is None:
             return delta.text
         self._replacement.append(delta.text)
+        self._refusal.append(delta.refusal)
         return ""
 
-    def _replaced(self, end: StreamEnd) -> dict[str, Any]:
-        """What stands for the text that was given out, if anything does."""
+    def _beside(self, delta: Delta) -> dict[str, Any]:
+        """What stands beside the text; on the last chunk, also what stands in its place."""
+        extras, end = _extras(delta), delta.final
         if self._replacement is None:
-            return {}
-        filtered = end.finish_reason == "content_filter"
-        return {"refusal" if filtered else "corrected_text": "".join(self._replacement)}
+            return extras
+        extras.pop("refusal", None)  # it waits for what else is told of it
+        if not end:
+            return extras
+        replaced, refused = "".join(self._replacement), "".join(self._refusal)
+        if end.finish_reason == "content_filter":
+            replaced, refused = "", "\n".join(filter(None, (replaced, refused)))
+        told = {"corrected_text": replaced, "refusal": refused}
+        return extras | {word: text for word, text in told.items() if text}
 
     def _piece(self, piece: ToolCallDelta) -> ToolCallChunk:
         arguments = piece.arguments

@@ -8,8 +8,9 @@ import asyncio
 import os
 import threading
 import time
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections.abc import Hashable
+from contextlib import suppress
 from itertools import count
 from math import ceil
 from typing import TYPE_CHECKING, cast
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 # Requests that leave a second apart may arrive closer together than they left.
 _MARGIN = 1.05
+# Milliseconds after which a pace that nobody asks for may go: whoever did may not wait for it yet.
+_KEPT = 10_000
 
 
 class Pace:
@@ -31,6 +34,7 @@ class Pace:
         from pyrate_limiter import InMemoryBucket, Rate, RateItem  # who only chats does without
 
         self.per_second = per_second
+        self.asked_at = _milliseconds()
         self._rate, self._item = Rate, RateItem
         self._bucket = InMemoryBucket([self._window(per_second)])
         self._lock = threading.Lock()
@@ -39,10 +43,12 @@ class Pace:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nobody waits and nothing that has passed counts any more."""
+        """Whether nobody asks or waits, and nothing that has passed counts any more."""
+        now = _milliseconds()
         with self._lock:
-            self._bucket.leak(_milliseconds())
-            return not self._waiting and not self._bucket.count()
+            self._bucket.leak(now)
+            unused = not self._waiting and not self._bucket.count()
+        return unused and now - self.asked_at >= _KEPT
 
     def slow_down(self, per_second: float) -> None:
         """Keep to a lower rate from now on."""
@@ -52,8 +58,9 @@ class Pace:
 
     def wait(self) -> None:
         """Wait until one more request may go out."""
-        ticket = self._queued()
+        ticket = next(self._tickets)
         try:
+            self._queue(ticket)
             while seconds := self._passed_or_wait(ticket):
                 time.sleep(seconds)
         except BaseException:
@@ -62,8 +69,9 @@ class Pace:
 
     async def await_turn(self) -> None:
         """Wait until one more request may go out, as `wait` does."""
-        ticket = self._queued()
+        ticket = next(self._tickets)
         try:
+            self._queue(ticket)
             while seconds := self._passed_or_wait(ticket):
                 await asyncio.sleep(seconds)
         except BaseException:
@@ -74,15 +82,14 @@ class Pace:
         limit = max(1, int(per_second))
         return self._rate(limit, ceil(1000 * _MARGIN * max(1, 1 / per_second)))
 
-    def _queued(self) -> int:
+    def _queue(self, ticket: int) -> None:
         with self._lock:
-            ticket = next(self._tickets)
-            self._waiting.append(ticket)
-            return ticket
+            insort(self._waiting, ticket)
 
     def _leave(self, ticket: int) -> None:
-        with self._lock:
-            del self._waiting[bisect_left(self._waiting, ticket)]
+        # An interrupt may come before it stood in the queue, or after it has passed.
+        with self._lock, suppress(ValueError):
+            self._waiting.remove(ticket)
 
     def _passed_or_wait(self, ticket: int) -> float:
         """Seconds after which to ask again; 0 where the request passed."""
@@ -121,12 +128,13 @@ class Paces:
         """
         with self._lock:
             pace = self._paces.get(quota)
-            if pace is None or (pace.per_second != per_second and pace.is_idle):
+            if pace is None or pace.is_idle:
                 # Credentials come and go: what is idle is as good as new.
                 self._paces = {key: one for key, one in self._paces.items() if not one.is_idle}
                 pace = self._paces[quota] = Pace(per_second)
             elif per_second < pace.per_second:
                 pace.slow_down(per_second)
+            pace.asked_at = _milliseconds()
             return pace
 
     def forget(self) -> None:

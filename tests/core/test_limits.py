@@ -264,8 +264,30 @@ def test_idle_paces_are_forgotten(clock):
     paces = Paces()
     for number in range(100):
         paces.of(number, 10).wait()
-        clock.now += 1
+        clock.now += 10
     assert len(paces._paces) < 5
+
+
+def test_a_pace_that_was_just_asked_for_is_kept_although_nobody_waits_yet(clock):
+    paces = Paces()
+    asked = paces.of("one", 10)
+    paces.of("two", 10)
+    assert paces.of("one", 10) is asked
+    assert paces.of("one", 5) is asked
+
+
+@pytest.mark.parametrize("place", ["_queue", "_passed_or_wait"])
+def test_an_interrupt_at_any_place_leaves_nobody_in_the_queue(clock, monkeypatch, place):
+    pace, real = Pace(10), getattr(Pace, place)
+
+    def interrupted(self: Pace, ticket: int) -> float:
+        real(self, ticket)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Pace, place, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pace.wait()
+    assert pace._waiting == []
 
 
 def test_no_credential_is_kept_in_plain_text(emulator):

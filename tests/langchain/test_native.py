@@ -9,7 +9,8 @@ from langchain_core.caches import InMemoryCache
 from langchain_core.globals import set_llm_cache
 
 from langchain_yandex_compat import ChatYandex, YandexEmbeddings
-from yandex_compat import ConfigurationError, UnsupportedError
+from langchain_yandex_compat.messages import ChunkMapper
+from yandex_compat import ConfigurationError, Delta, StreamEnd, UnsupportedError
 from yandex_compat.endpoints import DEFAULTS
 
 PATH = "/foundationModels/v1/completion"
@@ -130,3 +131,16 @@ def test_embeddings_are_the_same_by_either_api(words, emulator):
     assert native.embed_query("one") == chat.embed_query("one")
     bodies = [r["body"] for r in emulator.requests if r["path"].endswith("textEmbedding")]
     assert {"modelUri": "emb://test-folder/text-search-query/latest", "text": "one"} in bodies
+
+
+def test_a_refusal_beside_a_text_that_replaces_another_is_told_with_it():
+    mapper = ChunkMapper("yandexgpt")
+    deltas = [
+        Delta("one two"),
+        Delta("No.", refusal="I must", replaces_text=True),
+        Delta(refusal="n't."),
+        Delta(final=StreamEnd("content_filter")),
+    ]
+    told = reduce(add, [mapper.chunk(delta).message for delta in deltas])
+    assert told.text == "one two"
+    assert told.additional_kwargs == {"refusal": "No.\nI mustn't."}
