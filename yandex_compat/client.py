@@ -16,7 +16,7 @@ from yandex_compat import catalogue
 from yandex_compat.bodies import OpenBody, hung_up_after
 from yandex_compat.catalogue import Model
 from yandex_compat.completion import Completion, CompletionRequest, Delta, Embedding, Token
-from yandex_compat.errors import UnsupportedError
+from yandex_compat.errors import MalformedAnswer, UnsupportedError
 from yandex_compat.operations import (
     DEFERRED_PATH,
     Operation,
@@ -287,7 +287,7 @@ class YandexClient(Transport):
                 found[place] = outcome
         finally:
             stopped.set()
-        return [found[place] for place in range(len(texts))]
+        return _of_one_length([found[place] for place in range(len(texts))])
 
     async def aembed_all(self, texts: Sequence[str], *, model: str) -> list[Embedding]:
         """Ask for the vectors of texts, in their order, as `embed_all` does."""
@@ -307,7 +307,7 @@ class YandexClient(Transport):
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
-        return [found[place] for place in range(len(texts))]
+        return _of_one_length([found[place] for place in range(len(texts))])
 
     def check_embedding_model(self, model: str) -> None:
         """Raise ConfigurationError where no embedding URI can be made of a model's name."""
@@ -395,6 +395,18 @@ class YandexClient(Transport):
     def _completion(self, response: httpx.Response, request: CompletionRequest) -> Completion:
         with self._failures.inside(response):
             return whole_completion(request, response, self._api)
+
+
+def _of_one_length(found: list[Embedding]) -> list[Embedding]:
+    """The vectors of one model; MalformedAnswer where their lengths tell that they are not."""
+    lengths = sorted({len(embedding.vector) for embedding in found})
+    if len(lengths) > 1:
+        told = " and ".join(map(str, lengths))
+        raise MalformedAnswer(
+            f"The vectors of one model have {told} numbers, and can't be compared: check what "
+            f"base_url leads to."
+        )
+    return found
 
 
 def _started(work: Callable[[], None], count: int) -> bool:

@@ -18,7 +18,13 @@ from pyrate_limiter import InMemoryBucket, RateItem
 
 from langchain_yandex_compat import YandexEmbeddings
 from llamaindex_yandex_compat import YandexEmbedding
-from yandex_compat import AuthenticationError, ConfigurationError, YandexClient, limits
+from yandex_compat import (
+    AuthenticationError,
+    ConfigurationError,
+    MalformedAnswer,
+    YandexClient,
+    limits,
+)
 from yandex_compat.limits import PACES, Pace, Paces
 
 
@@ -540,6 +546,14 @@ def test_what_tracing_keeps_goes_along(emulator):
         )
         client.embed_all(["a", "b", "c"], model="text-search-doc")
     assert seen == ["mine"] * 3
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_vectors_of_several_lengths_are_malformed(client, emulator, asynchronous):
+    replies = [{"data": [{"index": 0, "embedding": [1.0] * size}]} for size in (3, 2, 3)]
+    emulator.script(*[{"status": 200, "path": PATH, "body": reply} for reply in replies])
+    with pytest.raises(MalformedAnswer, match="2 and 3 numbers"):
+        embedded(client, ["a", "b", "c"], asynchronous)
 
 
 def test_texts_go_out_a_few_at_a_time():
