@@ -141,7 +141,8 @@ class ToolCallDelta:
 class Delta:
     """What one event of a stream adds; the last of a stream carries `final`.
 
-    With `replaces_text`, `text` stands for all the text before it (WIRE A6).
+    With `replaces_text`, `text` stands for all the text before it (WIRE A6). A `filtered` one is
+    the refusal of a content filter, and not what the model wrote.
     """
 
     text: str = ""
@@ -151,6 +152,7 @@ class Delta:
     annotations: tuple[Citation, ...] = ()
     logprobs: Logprobs | None = None
     replaces_text: bool = False
+    filtered: bool = False
     final: "StreamEnd | None" = None
 
     @property

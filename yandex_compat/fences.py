@@ -69,10 +69,6 @@ class FenceCutter:
         held, self._held = self._held, ""
         return "" if self._fenced and held.strip() == "```" else held
 
-    def restart(self) -> None:
-        """Forget the text so far: another takes its place, which is no JSON (WIRE A6)."""
-        self._held, self._fenced = "", False
-
 
 class FenceFilter:
     """Cuts the fence off the text of a stream's deltas."""
@@ -88,7 +84,8 @@ class FenceFilter:
 
     def _cut(self, delta: Delta) -> list[Delta]:
         if delta.replaces_text:
-            self._cutter.restart()
+            self._cutter = FenceCutter()
+        if delta.filtered:
             return [delta]
         text = self._cutter.feed(delta.text) if delta.text else ""
         if delta.final and (tail := self._cutter.close()):

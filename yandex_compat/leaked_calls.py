@@ -56,25 +56,25 @@ def with_leaked_call(
 class LeakedCallFilter:
     """Makes the leaked call of a stream a call; text that can't be one passes at once."""
 
-    __slots__ = ("_held", "_mint", "_names", "_open", "_sure")
+    __slots__ = ("_called", "_held", "_mint", "_names", "_open", "_sure")
 
     def __init__(self, names: Mapping[str, str], mint: Callable[[], str] = mint_id) -> None:
         self._names, self._mint = names, mint
         self._held: list[str] = []
         self._open = True
         self._sure = False
+        self._called = False
 
     def feed(self, deltas: Iterable[Delta]) -> list[Delta]:
         """The deltas to give out."""
-        if not self._open:
-            return list(deltas)
         return [given for delta in deltas for given in self._filtered(delta)]
 
     def _filtered(self, delta: Delta) -> list[Delta]:
-        if not self._open:
-            return [delta]
+        self._called = self._called or bool(delta.tool_calls)
         if delta.replaces_text:
-            self._released()
+            self._held, self._sure = [], False
+            self._open = not (delta.filtered or self._called)
+        if not self._open:
             return [delta]
         self._held.append(delta.text)
         if delta.final:

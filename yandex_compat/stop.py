@@ -80,6 +80,7 @@ class StopFilter:
     def _cut(self, delta: Delta) -> list[Delta]:
         if delta.replaces_text:
             self._cutter.restart()
+        if delta.filtered:
             return [delta]
         if delta.final:
             tail = self._cutter.close()

@@ -80,9 +80,18 @@ def test_what_comes_beside_the_text_is_not_held_back():
 def test_a_refusal_takes_the_place_of_what_is_held_back():  # WIRE A6
     filtering = FenceFilter()
     assert filtering.feed([Delta("```json")]) == []
-    refusal = Delta("```json {} is what I refuse", replaces_text=True)
+    refusal = Delta("```json {} is what I refuse", replaces_text=True, filtered=True)
     end = Delta(final=StreamEnd("content_filter"))
     assert filtering.feed([refusal, end]) == [refusal, end]
+
+
+def test_a_corrected_text_is_rid_of_its_fence_anew():  # WIRE B6
+    filtering = FenceFilter()
+    assert filtering.feed([Delta('{"a": 1')]) == [Delta('{"a": 1')]
+    corrected = filtering.feed([Delta('```json\n{"b": 2', replaces_text=True)])
+    assert corrected == [Delta('{"b": 2', replaces_text=True)]
+    end = Delta(final=StreamEnd("stop"))
+    assert filtering.feed([Delta("}\n```"), end]) == [Delta("}"), end]
 
 
 def test_a_refusal_in_a_fence_is_left_whole():  # WIRE A6

@@ -135,9 +135,31 @@ def test_a_call_named_at_the_very_end_makes_it_text_too():
 def test_a_refusal_takes_the_place_of_what_is_held_back():  # WIRE A6
     filtering = LeakedCallFilter(NAMES, mint)
     assert filtering.feed([Delta("[TOOL")]) == []
-    refusal = Delta("No.", replaces_text=True)
+    refusal = Delta("No.", replaces_text=True, filtered=True)
     end = Delta(final=StreamEnd("content_filter"))
     assert filtering.feed([refusal, end]) == [refusal, end]
+
+
+def test_a_corrected_text_may_be_a_leaked_call():  # WIRE B6
+    filtering = LeakedCallFilter(NAMES, mint)
+    assert filtering.feed([Delta("Well,")]) == [Delta("Well,")]
+    corrected = Delta(RECORDED, replaces_text=True)
+    assert filtering.feed([corrected]) == [Delta(replaces_text=True)]
+    assert filtering.feed([Delta(final=StreamEnd("stop"))])[-1].final.finish_reason == "tool_calls"
+
+
+def test_a_corrected_text_may_be_plain_where_a_leaked_call_began():  # WIRE B6
+    filtering = LeakedCallFilter(NAMES, mint)
+    assert filtering.feed([Delta(RECORDED)]) == []
+    corrected, end = Delta("Well.", replaces_text=True), Delta(final=StreamEnd("stop"))
+    assert filtering.feed([corrected, end]) == [corrected, end]
+
+
+def test_a_corrected_text_beside_a_real_call_is_text():
+    piece = ToolCallDelta(0, "c1", "now", "{}")
+    filtering = LeakedCallFilter(NAMES, mint)
+    deltas = [Delta("a", tool_calls=(piece,)), Delta(RECORDED, replaces_text=True)]
+    assert filtering.feed(deltas) == deltas
 
 
 def request(**words: object) -> CompletionRequest:

@@ -167,9 +167,19 @@ def test_reasoning_is_never_cut():
     assert filtered(("END",), *deltas) == list(deltas)
 
 
+def test_a_corrected_text_is_cut_as_any_other():  # WIRE B6
+    corrected = Delta(text="b and END of it", replaces_text=True)
+    given = filtered(("END",), Delta(text="aE"), corrected, FINAL)
+    assert given[:2] == [Delta(text="a"), Delta(text="b and ", replaces_text=True)]
+    assert given[2].final.finish_reason == "stop"
+
+
 def test_a_replacing_text_forgets_what_was_held_back():  # WIRE A6
     given = filtered(
-        ("END",), Delta(text="aE"), Delta(text="ND is no END", replaces_text=True), FINAL
+        ("END",),
+        Delta(text="aE"),
+        Delta(text="ND is no END", replaces_text=True, filtered=True),
+        FINAL,
     )
     folded = Accumulator()
     for delta in given:

@@ -149,17 +149,19 @@ def test_calls_stand_although_the_last_line_has_a_text():
     assert [call.name for call in told.tool_calls] == ["f"]
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "replaced"),
-    [
-        ("", "Нельзя", False),
-        ("Не", "Нельзя", False),
-        ("Один", "Нельзя", True),
-    ],
-)
-def test_a_text_that_is_no_longer_replaces(first, second, replaced):  # WIRE B7, D10
-    deltas = read(line(first) + line(second, "CONTENT_FILTER"))
-    assert total(deltas).text == second
+@pytest.mark.parametrize("first", ["", "Не", "Один", "Нельзя"])
+def test_a_refusal_takes_the_place_of_whatever_came_before(first):  # WIRE B7, D10
+    deltas = read(line(first) + line("Нельзя", "CONTENT_FILTER"))
+    assert total(deltas).text == "Нельзя"
+    assert [(delta.replaces_text, delta.filtered) for delta in deltas][-2] == (True, True)
+
+
+@pytest.mark.parametrize(("first", "replaced"), [("", False), ("Од", False), ("Два", True)])
+def test_a_text_that_does_not_go_on_from_the_one_before_replaces_it(first, replaced):  # D10
+    deltas = read(line(first) + line("Один", "FINAL"))
+    assert total(deltas).text == "Один"
+    told = {(delta.replaces_text, delta.filtered) for delta in deltas if delta.text == "Один"}
+    assert (True, False) in told or not replaced
     assert any(delta.replaces_text for delta in deltas) is replaced
 
 

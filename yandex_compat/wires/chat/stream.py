@@ -85,6 +85,7 @@ class StreamDecoder(DeltaDecoder):
             annotations=citations(delta) if delta.get("annotations") else (),
             logprobs=logprobs_of(choice) if choice.get("logprobs") else None,
             replaces_text=replaces,
+            filtered=replaces,
         )
         return self._given_out(decoded)
 

@@ -64,11 +64,12 @@ class StreamDecoder(DeltaDecoder):
             # Calls have no ids to go on with, so they are given out once, when they are whole.
             self._called = message
         text = text_or_none(message.get("text"))
-        if text is None and REASONS.get(self._status or "") == "content_filter":
-            text = ""  # what came before is withdrawn all the same
-        if text is None:
-            return []
-        return self._given_out(self._grown(self._settled(text)))
+        filtered = REASONS.get(self._status or "") == "content_filter"
+        if filtered:
+            # Whatever came before is withdrawn, and be it by silence.
+            text = joined(text or "")
+            return self._given_out(Delta(text, replaces_text=True, filtered=True))
+        return [] if text is None else self._given_out(self._grown(self._settled(text)))
 
     def _settled(self, text: str) -> str:
         """The text without half a character at its end, whose other half comes with more text."""
