@@ -74,6 +74,8 @@ class ChatYandex(BaseChatModel, Generation, YandexConnection):
 
     def _check_words(self) -> None:
         self._client.check(self._completion_request([]))
+        if self.exact_token_counts and not self.custom_get_token_ids:
+            self._client.check_tokenizer(self.model)
 
     @property
     def _llm_type(self) -> str:

@@ -88,6 +88,8 @@ class YandexLLM(Generation, YandexConnection, StructuredPrediction):
 
     def _check_words(self) -> None:
         self._client.check(self._completion_request((), {}))
+        if self.exact_token_counts:
+            self._client.check_tokenizer(self.model)
 
     def _completion_request(
         self, messages: Sequence[ChatMessage], given: Mapping[str, Any]

@@ -6,9 +6,10 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from contextvars import copy_context
+from copy import copy
 from dataclasses import replace
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -26,7 +27,7 @@ from yandex_compat.operations import (
     read_operation,
 )
 from yandex_compat.reading import StreamReading, whole_completion
-from yandex_compat.settings import checked_patience, resolve_settings
+from yandex_compat.settings import Settings, checked_patience, resolve_settings
 from yandex_compat.stored import StoredCompletions
 from yandex_compat.transport import Outgoing, Transport
 from yandex_compat.wires import models, tokenizer
@@ -42,7 +43,7 @@ _PATIENCE = 0.5
 _EMBEDDINGS_AT_ONCE = 4
 
 
-class YandexClient(Transport):
+class YandexClient:
     """The typed client of Yandex Cloud AI Studio, blocking and async (`a…`) alike.
 
     One instance serves any number of threads and event loops, and may be pickled and forked.
@@ -85,13 +86,56 @@ class YandexClient(Transport):
             data_logging=data_logging,
             default_headers=default_headers,
         )
-        super().__init__(settings, http_client, http_async_client)
+        self._settings = settings
         self._api = APIS[settings.api]
+        self._transport = Transport(settings, http_client, http_async_client)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._settings!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+    def __copy__(self) -> Self:
+        # Of its own, so that to close one does not close the other's connections (D2).
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__, _transport=copy(self._transport))
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return copy(self)
+
+    @property
+    def settings(self) -> Settings:
+        """How the service is reached."""
+        return self._settings
+
+    @property
+    def auth(self) -> httpx.Auth:
+        """The credential that requests go out with."""
+        return self._settings.auth
 
     @property
     def stored(self) -> StoredCompletions:
         """The completions that a server has kept."""
-        return StoredCompletions(self)
+        return StoredCompletions(self._transport)
+
+    def close(self) -> None:
+        """Give up the shared connections; a client that was passed in stays open."""
+        self._transport.close()
+
+    async def aclose(self) -> None:
+        """Give up the shared connections, those of the running event loop included."""
+        await self._transport.aclose()
 
     def check(self, request: CompletionRequest) -> None:
         """Raise what `complete` would raise before sending; send nothing."""
@@ -101,24 +145,23 @@ class YandexClient(Transport):
         """Ask for a whole answer; in the mode "deferred", begin it and wait for it."""
         if self._settings.mode == "deferred":
             return self.result(self.defer(request).id, request)
-        response = self.send(self._outgoing_completion(request, stream=False))
+        response = self._transport.send(self._outgoing_completion(request, stream=False))
         return self._completion(response, request)
 
     async def acomplete(self, request: CompletionRequest) -> Completion:
         """Ask for a whole answer, as `complete` does."""
         if self._settings.mode == "deferred":
             return await self.aresult((await self.adefer(request)).id, request)
-        response = await self.asend(self._outgoing_completion(request, stream=False))
+        response = await self._transport.asend(self._outgoing_completion(request, stream=False))
         return self._completion(response, request)
 
     def defer(self, request: CompletionRequest) -> Operation:
         """Begin a deferred generation, of which `result` has the answer once it is there."""
-        return self.read(self.send(self._outgoing_deferred(request)), read_operation)
+        return self._transport.ask(self._outgoing_deferred(request), read_operation)
 
     async def adefer(self, request: CompletionRequest) -> Operation:
         """Begin a deferred generation, of which `aresult` has the answer once it is there."""
-        response = await self.asend(self._outgoing_deferred(request))
-        return self.read(response, read_operation)
+        return await self._transport.aask(self._outgoing_deferred(request), read_operation)
 
     def operation(self, operation_id: str, request: CompletionRequest | None = None) -> Operation:
         """How a deferred generation stands, and its answer if it is there.
@@ -127,7 +170,7 @@ class YandexClient(Transport):
         process may do without. Raises the error of an operation that failed, with its id.
         """
         with of_operation(operation_id):
-            response = self.send(self._outgoing_operation(operation_id))
+            response = self._transport.send(self._outgoing_operation(operation_id))
             return self._operation(response, request)
 
     async def aoperation(
@@ -135,7 +178,7 @@ class YandexClient(Transport):
     ) -> Operation:
         """How a deferred generation stands, as `operation` tells it."""
         with of_operation(operation_id):
-            response = await self.asend(self._outgoing_operation(operation_id))
+            response = await self._transport.asend(self._outgoing_operation(operation_id))
             return self._operation(response, request)
 
     def result(
@@ -149,10 +192,16 @@ class YandexClient(Transport):
 
         Raises RequestTimedOut where it has not come by then; it may be asked for again.
         """
-        polling = self._polling(timeout)
-        while (completion := self.operation(operation_id, request).completion) is None:
-            time.sleep(polling.wait_for(operation_id))
-        return completion
+        polling = self._polling(operation_id, timeout)
+        outgoing = self._outgoing_operation(operation_id)
+        with of_operation(operation_id):
+            while True:
+                response = None
+                with polling.look():
+                    response = self._transport.send(outgoing)
+                if response and (done := self._operation(response, request).completion):
+                    return done
+                time.sleep(polling.wait())
 
     async def aresult(
         self,
@@ -162,10 +211,16 @@ class YandexClient(Transport):
         timeout: float | None = None,
     ) -> Completion:
         """Wait for the answer of a deferred generation, as `result` does."""
-        polling = self._polling(timeout)
-        while (completion := (await self.aoperation(operation_id, request)).completion) is None:
-            await asyncio.sleep(polling.wait_for(operation_id))
-        return completion
+        polling = self._polling(operation_id, timeout)
+        outgoing = self._outgoing_operation(operation_id)
+        with of_operation(operation_id):
+            while True:
+                response = None
+                with polling.look():
+                    response = await self._transport.asend(outgoing)
+                if response and (done := self._operation(response, request).completion):
+                    return done
+                await asyncio.sleep(polling.wait())
 
     def stream(self, request: CompletionRequest) -> Generator[Delta, None, None]:
         """Ask for an answer in deltas; the last one has `final`.
@@ -173,17 +228,17 @@ class YandexClient(Transport):
         Raises StreamInterrupted where the answer stops before its end. Closing the generator
         closes the connection.
         """
-        response = self.send(self._outgoing_completion(request, stream=True))
+        response = self._transport.send(self._outgoing_completion(request, stream=True))
         reading = StreamReading(request, response, self._api)
         with OpenBody(response) as pieces:
-            with self._failures.of_reading(reading):
+            with self._transport.failures.of_reading(reading):
                 for data in pieces:
                     yield from reading.feed(data)
                     if reading.stopped:
                         return
                     if reading.done:
                         break
-            with self._failures.of_reading(reading):
+            with self._transport.failures.of_reading(reading):
                 yield from reading.close()
             if _is_shared(response):
                 return
@@ -196,11 +251,11 @@ class YandexClient(Transport):
 
     async def astream(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
         """Ask for an answer in deltas, as `stream` does."""
-        response = await self.asend(self._outgoing_completion(request, stream=True))
+        response = await self._transport.asend(self._outgoing_completion(request, stream=True))
         reading = StreamReading(request, response, self._api)
         async with aclosing(response):
             pieces = response.aiter_bytes()
-            with self._failures.of_reading(reading):
+            with self._transport.failures.of_reading(reading):
                 async for data in pieces:
                     for delta in reading.feed(data):
                         yield delta
@@ -208,7 +263,7 @@ class YandexClient(Transport):
                         return
                     if reading.done:
                         break
-            with self._failures.of_reading(reading):
+            with self._transport.failures.of_reading(reading):
                 for delta in reading.close():
                     yield delta
             if _is_shared(response):
@@ -220,40 +275,40 @@ class YandexClient(Transport):
 
     def tokenize(self, text: str, *, model: str) -> tuple[Token, ...]:
         """The tokens of a text, as the service's tokenizer for a model counts them."""
-        return self.read(self.send(self._outgoing_text_to_count(text, model)), tokenizer.decode)
+        return self._transport.ask(self._outgoing_text_to_count(text, model), tokenizer.decode)
 
     async def atokenize(self, text: str, *, model: str) -> tuple[Token, ...]:
         """The tokens of a text, as `tokenize` tells them."""
-        return self.read(
-            await self.asend(self._outgoing_text_to_count(text, model)), tokenizer.decode
+        return await self._transport.aask(
+            self._outgoing_text_to_count(text, model), tokenizer.decode
         )
 
     def tokenize_completion(self, request: CompletionRequest) -> tuple[Token, ...]:
         """The tokens of a conversation and its tools, as the model is given them."""
-        return self.read(self.send(self._outgoing_talk_to_count(request)), tokenizer.decode)
+        return self._transport.ask(self._outgoing_talk_to_count(request), tokenizer.decode)
 
     async def atokenize_completion(self, request: CompletionRequest) -> tuple[Token, ...]:
         """The tokens of a conversation and its tools, as the model is given them."""
-        return self.read(await self.asend(self._outgoing_talk_to_count(request)), tokenizer.decode)
+        return await self._transport.aask(self._outgoing_talk_to_count(request), tokenizer.decode)
 
     def models(self) -> list[Model]:
         """The models that the key can use, of generation and of embeddings."""
-        return self.read(self.send(self._outgoing_models()), models.decode)
+        return self._transport.ask(self._outgoing_models(), models.decode)
 
     async def amodels(self) -> list[Model]:
         """The models that the key can use, of generation and of embeddings."""
-        return self.read(await self.asend(self._outgoing_models()), models.decode)
+        return await self._transport.aask(self._outgoing_models(), models.decode)
 
     def embed(self, text: str, *, model: str) -> Embedding:
         """Ask for one text's vector."""
-        return self.read(
-            self.send(self._outgoing_embedding(text, model)), self._api.decode_embedding
+        return self._transport.ask(
+            self._outgoing_embedding(text, model), self._api.decode_embedding
         )
 
     async def aembed(self, text: str, *, model: str) -> Embedding:
         """Ask for one text's vector."""
-        return self.read(
-            await self.asend(self._outgoing_embedding(text, model)), self._api.decode_embedding
+        return await self._transport.aask(
+            self._outgoing_embedding(text, model), self._api.decode_embedding
         )
 
     def embed_all(self, texts: Sequence[str], *, model: str) -> list[Embedding]:
@@ -309,6 +364,10 @@ class YandexClient(Transport):
             await asyncio.gather(*workers, return_exceptions=True)
         return _of_one_length([found[place] for place in range(len(texts))])
 
+    def check_tokenizer(self, model: str) -> None:
+        """Raise UnsupportedError where the service counts no tokens of a model."""
+        _refuse_chat_only(model)
+
     def check_embedding_model(self, model: str) -> None:
         """Raise ConfigurationError where no embedding URI can be made of a model's name."""
         catalogue.model_uri(model, self._settings.folder_id, "emb")
@@ -331,7 +390,7 @@ class YandexClient(Transport):
     def _outgoing_embedding(self, text: str, model: str) -> Outgoing:
         uri = catalogue.model_uri(model, self._settings.folder_id, "emb")
         body = self._api.encode_embedding(text, uri)
-        pace = self._pace(catalogue.folder_of(uri))
+        pace = self._transport.pace(catalogue.folder_of(uri))
         return self._asking(self._api.embedding_path, uri, body, pace=pace)
 
     def _outgoing_deferred(self, request: CompletionRequest) -> Outgoing:
@@ -341,13 +400,15 @@ class YandexClient(Transport):
 
     def _outgoing_operation(self, operation_id: str) -> Outgoing:
         url = f"{self._settings.endpoints.operations}/{checked_id(operation_id)}"
-        return self.outgoing("GET", url, {})
+        return self._transport.outgoing("GET", url, {})
 
     def _outgoing_text_to_count(self, text: str, model: str) -> Outgoing:
+        _refuse_chat_only(model)
         uri = catalogue.model_uri(model, self._settings.folder_id)
         return self._native(tokenizer.TEXT_PATH, uri, tokenizer.encode(text, uri))
 
     def _outgoing_talk_to_count(self, request: CompletionRequest) -> Outgoing:
+        _refuse_chat_only(request.model)
         # How the answer is generated does not count, and need not be what the native API knows.
         talk = CompletionRequest(request.model, request.messages, tools=request.tools)
         uri = catalogue.model_uri(request.model, self._settings.folder_id)
@@ -356,16 +417,16 @@ class YandexClient(Transport):
 
     def _outgoing_models(self) -> Outgoing:
         headers = {APIS["chat"].folder_header: self._settings.folder_id or ""}
-        return self.outgoing("GET", self._settings.endpoints.chat + models.PATH, headers)
+        return self._transport.outgoing("GET", self._settings.endpoints.chat + models.PATH, headers)
 
     def _native(self, path: str, uri: str, body: Mapping[str, Any]) -> Outgoing:
         """A request to the native API about a model, whichever API is talked to."""
         headers = {_NATIVE.folder_header: catalogue.folder_of(uri) or ""}
         url = self._settings.endpoints.completion + path
-        return self.outgoing("POST", url, headers, body)
+        return self._transport.outgoing("POST", url, headers, body)
 
     def _operation(self, response: httpx.Response, request: CompletionRequest | None) -> Operation:
-        with self._failures.inside(response):
+        with self._transport.failures.inside(response):
             operation = read_operation(response.content)
             if not operation.done:
                 return operation
@@ -374,27 +435,28 @@ class YandexClient(Transport):
         completion.operation_id = operation.id
         return replace(operation, completion=completion)
 
-    def _polling(self, timeout: float | None) -> Polling:
-        return Polling(
-            self._settings.deferred_timeout if timeout is None else checked_patience(timeout)
-        )
-
-    def _tokens(self, response: httpx.Response) -> tuple[Token, ...]:
-        with self._failures.inside(response):
-            return tokenizer.decode(response.content)
-
-    def _models(self, response: httpx.Response) -> list[Model]:
-        with self._failures.inside(response):
-            return models.decode(response.content)
+    def _polling(self, operation_id: str, timeout: float | None) -> Polling:
+        patience = self._settings.deferred_timeout if timeout is None else timeout
+        return Polling(operation_id, checked_patience(patience))
 
     def _asking(self, path: str, uri: str, body: Mapping[str, Any], **more: Any) -> Outgoing:
         """A request to the chosen API about a model."""
         headers = {self._api.folder_header: catalogue.folder_of(uri) or ""}
-        return self.outgoing("POST", self._settings.base_url + path, headers, body, **more)
+        return self._transport.outgoing(
+            "POST", self._settings.base_url + path, headers, body, **more
+        )
 
     def _completion(self, response: httpx.Response, request: CompletionRequest) -> Completion:
-        with self._failures.inside(response):
+        with self._transport.failures.inside(response):
             return whole_completion(request, response, self._api)
+
+
+def _refuse_chat_only(model: str) -> None:
+    if not catalogue.profile_for(model).native:
+        raise UnsupportedError(
+            f"The tokenizer is of the native API, and the model {catalogue.bare_name(model)!r} is "
+            f"on the chat API only: leave exact_token_counts out, which estimates the tokens."
+        )
 
 
 def _of_one_length(found: list[Embedding]) -> list[Embedding]:

@@ -86,7 +86,7 @@ class FenceFilter:
         if delta.replaces_text:
             self._cutter = FenceCutter()
         if delta.filtered:
-            return [delta]
+            return [replace(delta, text=self._cutter.close() + delta.text)]
         text = self._cutter.feed(delta.text) if delta.text else ""
         if delta.final and (tail := self._cutter.close()):
             return [Delta(text=text + tail), replace(delta, text="")]

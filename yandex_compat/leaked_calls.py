@@ -73,9 +73,11 @@ class LeakedCallFilter:
         self._called = self._called or bool(delta.tool_calls)
         if delta.replaces_text:
             self._held, self._sure = [], False
-            self._open = not (delta.filtered or self._called)
+            self._open = not self._called
         if not self._open:
             return [delta]
+        if delta.filtered:
+            return [replace(delta, text=self._released() + delta.text)]
         self._held.append(delta.text)
         if delta.final:
             return self._ended(delta, delta.final)

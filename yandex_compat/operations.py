@@ -19,6 +19,7 @@ from yandex_compat.errors import (
 
 DEFERRED_PATH = "/completionAsync"
 _ID = re.compile(r"\w[\w.-]*", re.ASCII)
+_FORGIVEN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,26 +71,46 @@ class Polling:
     """When to look after an operation again: after waits that grow, until a deadline.
 
     The first wait is a second, each is half as long again as the one before, and none is longer
-    than ten.
+    than ten. Some looks in a row may fail: who gave up at the first would ask for another
+    generation, and pay for both.
     """
 
-    __slots__ = ("_clock", "_ends_at", "_wait")
+    __slots__ = ("_clock", "_ends_at", "_failed", "_operation_id", "_wait")
 
-    def __init__(self, timeout: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, operation_id: str, timeout: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._operation_id = operation_id
         self._clock = clock
         self._ends_at = clock() + timeout
+        self._failed = 0
         self._wait = 1.0
 
-    def wait_for(self, operation_id: str) -> float:
+    @contextmanager
+    def look(self) -> Iterator[None]:
+        """One look; its failure, if it may pass, is forgiven a few times in a row."""
+        try:
+            yield
+        except YandexError as error:
+            self._failed += 1
+            if not error.retryable or self._failed > _FORGIVEN or self._left <= 0:
+                raise
+        else:
+            self._failed = 0
+
+    def wait(self) -> float:
         """Seconds until the next look; RequestTimedOut where the deadline has come."""
-        left = self._ends_at - self._clock()
+        left = self._left
         if left <= 0:
             error = RequestTimedOut(
-                f"The deferred answer of operation {operation_id} has not come in time. Ask for it "
-                f"again (`result`), or raise deferred_timeout."
+                f"The deferred answer of operation {self._operation_id} has not come in time. Ask "
+                f"for it again (`result`), or raise deferred_timeout."
             )
-            error.operation_id = operation_id
             error.retryable = False  # asked again, another generation would begin, and be paid for
             raise error
         wait, self._wait = self._wait, min(self._wait * 1.5, 10.0)
         return min(wait, left)
+
+    @property
+    def _left(self) -> float:
+        return self._ends_at - self._clock()

@@ -81,7 +81,7 @@ class StopFilter:
         if delta.replaces_text:
             self._cutter.restart()
         if delta.filtered:
-            return [delta]
+            return [replace(delta, text=self._cutter.close() + delta.text)]
         if delta.final:
             tail = self._cutter.close()
             return [Delta(text=tail), delta] if tail else [delta]

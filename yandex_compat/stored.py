@@ -46,29 +46,27 @@ class StoredCompletions:
 
         `model` and `metadata` choose those of a model, and those that bear all of some labels.
         """
-        return self._transport.read(self._transport.send(self._list(**words)), decode_page)
+        return self._transport.ask(self._list(**words), decode_page)
 
     async def apage(self, **words: Any) -> StoredPage:
         """One page, as `page` gives it."""
-        return self._transport.read(await self._transport.asend(self._list(**words)), decode_page)
+        return await self._transport.aask(self._list(**words), decode_page)
 
     def retrieve(self, id: str) -> StoredCompletion:  # noqa: A002 -- what the field calls it
         """One completion."""
-        return self._transport.read(self._transport.send(self._of("GET", id)), decode)
+        return self._transport.ask(self._of("GET", id), decode)
 
     async def aretrieve(self, id: str) -> StoredCompletion:  # noqa: A002
         """One completion."""
-        return self._transport.read(await self._transport.asend(self._of("GET", id)), decode)
+        return await self._transport.aask(self._of("GET", id), decode)
 
     def update(self, id: str, metadata: Mapping[str, str]) -> StoredCompletion:  # noqa: A002
         """Put other labels in the place of a completion's."""
-        return self._transport.read(self._transport.send(self._relabelled(id, metadata)), decode)
+        return self._transport.ask(self._relabelled(id, metadata), decode)
 
     async def aupdate(self, id: str, metadata: Mapping[str, str]) -> StoredCompletion:  # noqa: A002
         """Put other labels in the place of a completion's."""
-        return self._transport.read(
-            await self._transport.asend(self._relabelled(id, metadata)), decode
-        )
+        return await self._transport.aask(self._relabelled(id, metadata), decode)
 
     def delete(self, id: str) -> None:  # noqa: A002
         """Delete a completion."""
@@ -80,13 +78,23 @@ class StoredCompletions:
 
     def messages(self, id: str) -> tuple[Mapping[str, Any], ...]:  # noqa: A002
         """What was said before a completion, as the server tells it, if it does."""
-        outgoing = self._of("GET", id, "/messages")
-        return self._transport.read(self._transport.send(outgoing), decode_messages)
+        told: list[Mapping[str, Any]] = []
+        after: str | None = None
+        while True:
+            said, after = self._transport.ask(self._said(id, after), decode_messages)
+            told += said
+            if after is None:
+                return tuple(told)
 
     async def amessages(self, id: str) -> tuple[Mapping[str, Any], ...]:  # noqa: A002
         """What was said before a completion, as the server tells it, if it does."""
-        outgoing = self._of("GET", id, "/messages")
-        return self._transport.read(await self._transport.asend(outgoing), decode_messages)
+        told: list[Mapping[str, Any]] = []
+        after: str | None = None
+        while True:
+            said, after = await self._transport.aask(self._said(id, after), decode_messages)
+            told += said
+            if after is None:
+                return tuple(told)
 
     def _list(
         self,
@@ -102,9 +110,15 @@ class StoredCompletions:
         if limit is not None and not _is_count(limit):
             raise ConfigurationError(f"limit={limit!r} must be a whole number above 0.")
         known = {"after": after, "limit": limit, "order": order, "model": model}
-        words = [(word, value) for word, value in known.items() if value is not None]
-        words += [(f"metadata[{key}]", value) for key, value in _labels(metadata or {}).items()]
-        return self._outgoing("GET", "?" + urlencode(words) if words else "")
+        words: dict[str, object] = {
+            word: value for word, value in known.items() if value is not None
+        }
+        labels = {f"metadata[{key}]": value for key, value in _labels(metadata or {}).items()}
+        return self._outgoing("GET", _query(words | labels))
+
+    def _said(self, id_: str, after: str | None) -> Outgoing:
+        words = {} if after is None else {"after": after}
+        return self._of("GET", id_, "/messages" + _query(words))
 
     def _relabelled(self, id_: str, metadata: Mapping[str, str]) -> Outgoing:
         return self._of("POST", id_, body={"metadata": _labels(metadata)})
@@ -133,6 +147,10 @@ class StoredCompletions:
 def _last(page: StoredPage) -> str | None:
     """The id that the next page comes after; None where there is none, or this one was empty."""
     return page.last_id or page.data[-1].id if page.has_more and page.data else None
+
+
+def _query(words: Mapping[str, object]) -> str:
+    return "?" + urlencode(words) if words else ""
 
 
 def _labels(metadata: object) -> dict[str, str]:

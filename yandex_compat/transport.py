@@ -47,47 +47,22 @@ class Transport:
         http_client: httpx.Client | None,
         http_async_client: httpx.AsyncClient | None,
     ) -> None:
-        self._settings = settings
-        self._failures = Failures(settings)
+        self.settings = settings
+        self.failures = Failures(settings)
         self._policy = RetryPolicy(settings.max_retries)
         self._http_client = _checked_client("http_client", http_client, httpx.Client)
         self._http_async_client = _checked_client(
             "http_async_client", http_async_client, httpx.AsyncClient
         )
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._settings!r})"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.aclose()
-
     def __getstate__(self) -> dict[str, Any]:
         # Clients hold locks and sockets: they are left behind, and made anew where it is loaded.
         return {**self.__dict__, "_http_client": None, "_http_async_client": None}
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+    def __copy__(self) -> Self:
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
         return twin
-
-    @property
-    def settings(self) -> Settings:
-        """How the service is reached."""
-        return self._settings
-
-    @property
-    def auth(self) -> httpx.Auth:
-        """The credential that requests go out with."""
-        return self._settings.auth
 
     def close(self) -> None:
         """Give up the shared connections; a client that was passed in stays open."""
@@ -117,11 +92,11 @@ class Transport:
         if stream:
             # A compressing proxy would hold small events back until its window is full.
             known["Accept-Encoding"] = "identity"
-        if not self._settings.data_logging:
+        if not self.settings.data_logging:
             known["x-data-logging-enabled"] = "false"
         # Header names ignore case: in a dict, `user-agent` would stand beside `User-Agent`.
         merged = httpx.Headers(known)
-        merged.update(self._settings.default_headers)
+        merged.update(self.settings.default_headers)
         try:
             data = None if body is None else jsontext.encode(body)
         except (RecursionError, TypeError, ValueError) as error:
@@ -131,9 +106,9 @@ class Transport:
             ) from None
         return Outgoing(method, url, merged, data, stream, pace)
 
-    def _pace(self, folder: str | None) -> Pace | None:
+    def pace(self, folder: str | None) -> Pace | None:
         """The pace of the quota that a folder's embeddings count against."""
-        settings = self._settings
+        settings = self.settings
         if not settings.requests_per_second:
             return None
         # Of a secret, no more than a digest is kept.
@@ -143,9 +118,17 @@ class Transport:
         quota = (credential, folder, settings.endpoints.chat)
         return PACES.of(quota, settings.requests_per_second)
 
-    def read(self, response: httpx.Response, decode: Callable[[bytes], _Read]) -> _Read:
-        """What an answer holds; an error of it is completed by its headers, and rid of secrets."""
-        with self._failures.inside(response):
+    def ask(self, outgoing: Outgoing, decode: Callable[[bytes], _Read]) -> _Read:
+        """What the answer to a request holds."""
+        return self._read(self.send(outgoing), decode)
+
+    async def aask(self, outgoing: Outgoing, decode: Callable[[bytes], _Read]) -> _Read:
+        """What the answer to a request holds."""
+        return self._read(await self.asend(outgoing), decode)
+
+    def _read(self, response: httpx.Response, decode: Callable[[bytes], _Read]) -> _Read:
+        # An error inside is completed by the answer's headers, and rid of secrets.
+        with self.failures.inside(response):
             return decode(response.content)
 
     # Each attempt is made, and failed, in one way; tenacity is entered only after a first failure,
@@ -198,21 +181,21 @@ class Transport:
         request = self._request(client, outgoing)
         failure: YandexError | None = None
         try:
-            response = client.send(request, stream=True, auth=self._settings.auth)
+            response = client.send(request, stream=True, auth=self.settings.auth)
             if not (outgoing.stream and response.is_success):
                 with closing(response), _body_may_break(response):
                     response.read()
         except httpx.HTTPStatusError as error:
             response = error.response  # a hook of the user's client raised it
         except (httpx.RequestError, httpx.InvalidURL, UnicodeError, ExceptionGroup) as error:
-            failure = self._failures.of_sending(error, request)
+            failure = self.failures.of_sending(error, request)
         if failure:
             # Raised out here, it does not drag along an error that holds the request's headers.
             try:
                 raise failure
             finally:
                 del failure  # its traceback holds this frame
-        self._failures.refuse_bad_status(response)
+        self.failures.refuse_bad_status(response)
         return response
 
     async def _aattempt(self, outgoing: Outgoing) -> httpx.Response:
@@ -222,7 +205,7 @@ class Transport:
         request = self._request(client, outgoing)
         failure: YandexError | None = None
         try:
-            response = await client.send(request, stream=True, auth=self._settings.auth)
+            response = await client.send(request, stream=True, auth=self.settings.auth)
             if not (outgoing.stream and response.is_success):
                 async with aclosing(response):
                     with _body_may_break(response):
@@ -230,13 +213,13 @@ class Transport:
         except httpx.HTTPStatusError as error:
             response = error.response
         except (httpx.RequestError, httpx.InvalidURL, UnicodeError, ExceptionGroup) as error:
-            failure = self._failures.of_sending(error, request)
+            failure = self.failures.of_sending(error, request)
         if failure:
             try:
                 raise failure
             finally:
                 del failure
-        self._failures.refuse_bad_status(response)
+        self.failures.refuse_bad_status(response)
         return response
 
     def _request(
@@ -249,7 +232,7 @@ class Transport:
             content=outgoing.body,
             headers={"x-client-request-id": str(uuid4()), **outgoing.headers},
             timeout=httpx.Timeout(
-                self._settings.timeout, connect=min(CONNECT_TIMEOUT, self._settings.timeout)
+                self.settings.timeout, connect=min(CONNECT_TIMEOUT, self.settings.timeout)
             ),
         )
 

@@ -14,6 +14,7 @@ from yandex_compat import (
     ConfigurationError,
     MalformedAnswer,
     Message,
+    NotFoundError,
     Operation,
     RateLimitError,
     RequestTimedOut,
@@ -38,6 +39,19 @@ def words(emulator):
         "folder_id": "test-folder",
         "base_url": emulator.native_url,
     }
+
+
+DONE = {
+    "response": {
+        "@type": "type.googleapis.com/yandex.cloud.ai.foundation_models.v1.CompletionResponse",
+        "alternatives": [
+            {
+                "message": {"role": "assistant", "text": "At last"},
+                "status": "ALTERNATIVE_STATUS_FINAL",
+            }
+        ],
+    }
+}
 
 
 @pytest.fixture
@@ -89,17 +103,72 @@ def test_an_answer_is_begun_and_looked_for_until_it_is_there(
 
 def test_waits_grow_up_to_ten_seconds_and_stop_at_the_deadline():
     now = itertools.accumulate(itertools.repeat(0.0))
-    polling = Polling(1_000, lambda: next(now))
-    waits = [polling.wait_for("op") for _ in range(12)]
+    polling = Polling("op", 1_000, lambda: next(now))
+    waits = [polling.wait() for _ in range(12)]
     assert waits[:3] == [1.0, 1.5, 2.25]
     assert waits == sorted(waits)
     assert waits[-1] == 10.0
     times = iter([0.0, 4.0, 5.0])
-    late = Polling(5, lambda: next(times))
-    assert late.wait_for("op") == 1.0
-    with pytest.raises(RequestTimedOut, match=r"operation op .*deferred_timeout") as raised:
-        late.wait_for("op")
+    late = Polling("op", 5, lambda: next(times))
+    assert late.wait() == 1.0
+    with pytest.raises(RequestTimedOut, match=r"operation op .*deferred_timeout"):
+        late.wait()
+
+
+@every_way
+@pytest.mark.parametrize("failing", [5, 6])
+def test_a_few_looks_in_a_row_may_fail(client_over, request_of, naps, asynchronous, failing):
+    """Who gave up at the first would begin another generation, and pay for both."""
+    looks = []
+
+    def service(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            return httpx.Response(200, json={"id": "op"})
+        looks.append(request.url.path)
+        place = len(looks) % (failing + 1)
+        if place:
+            return httpx.Response(503, text="busy")
+        return httpx.Response(200, json={"id": "op", "done": len(looks) > 2 * failing, **DONE})
+
+    made = client_over(service, api="completion", mode="deferred", max_retries=0)
+    if failing == 5:
+        assert completed_by(made, request_of(), asynchronous).text == "At last"
+        assert len(looks) == 12
+        return
+    with pytest.raises(ServerError) as raised:
+        completed_by(made, request_of(), asynchronous)
     assert raised.value.operation_id == "op"
+    assert len(looks) == 6
+
+
+@every_way
+def test_a_look_that_is_refused_ends_the_wait(client_over, request_of, naps, asynchronous):
+    def service(request: httpx.Request) -> httpx.Response:
+        begun = request.method == "POST"
+        return httpx.Response(200, json={"id": "op"}) if begun else httpx.Response(404)
+
+    made = client_over(service, api="completion", mode="deferred")
+    with pytest.raises(NotFoundError):
+        completed_by(made, request_of(), asynchronous)
+    assert naps == []
+
+
+@every_way
+def test_an_operation_that_failed_is_not_asked_again(client_over, request_of, naps, asynchronous):
+    looks = []
+
+    def service(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            return httpx.Response(200, json={"id": "op"})
+        looks.append(1)
+        error = {"code": 14, "message": "Unavailable", "details": []}
+        return httpx.Response(200, json={"id": "op", "done": True, "error": error})
+
+    made = client_over(service, api="completion", mode="deferred")
+    with pytest.raises(ServerError) as raised:
+        completed_by(made, request_of(), asynchronous)
+    assert raised.value.operation_id == "op"
+    assert len(looks) == 1
 
 
 @every_way
@@ -152,9 +221,9 @@ def test_a_look_is_tried_again(words, emulator, request_of, waits):
     assert len(waits) == 1
 
 
-def test_a_look_that_fails_tells_which_operation(words, emulator, request_of):
+def test_looks_that_fail_tell_which_operation(words, emulator, request_of, naps):
     failing = {"path": "/operations", "status": 503, "body": "later"}
-    emulator.script(failing)
+    emulator.script(*[failing] * 6)
     with pytest.raises(ServerError) as raised:
         completed({**words, "max_retries": 0}, request_of(), asynchronous=False)
     assert raised.value.operation_id

@@ -94,6 +94,13 @@ def test_a_corrected_text_is_rid_of_its_fence_anew():  # WIRE B6
     assert filtering.feed([Delta("}\n```"), end]) == [Delta("}"), end]
 
 
+def test_a_refusal_that_goes_on_from_what_is_held_back_is_whole():  # WIRE B7
+    filtering = FenceFilter()
+    refusal = Delta("json is what I refuse", filtered=True)
+    whole = Delta("```json is what I refuse", filtered=True)
+    assert filtering.feed([Delta("```"), refusal]) == [whole]
+
+
 def test_a_refusal_in_a_fence_is_left_whole():  # WIRE A6
     refusal = Completion('```json\n{"no": 1}\n```', finish_reason="content_filter")
     assert without_fence(refusal) is refusal

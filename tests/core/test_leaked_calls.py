@@ -140,6 +140,13 @@ def test_a_refusal_takes_the_place_of_what_is_held_back():  # WIRE A6
     assert filtering.feed([refusal, end]) == [refusal, end]
 
 
+def test_a_refusal_that_goes_on_from_what_is_held_back_is_whole():  # WIRE B7
+    filtering = LeakedCallFilter(NAMES, mint)
+    refusal = Delta("_CALL is what I refuse", filtered=True)
+    whole = Delta("[TOOL_CALL is what I refuse", filtered=True)
+    assert filtering.feed([Delta("[TOOL"), refusal]) == [whole]
+
+
 def test_a_corrected_text_may_be_a_leaked_call():  # WIRE B6
     filtering = LeakedCallFilter(NAMES, mint)
     assert filtering.feed([Delta("Well,")]) == [Delta("Well,")]

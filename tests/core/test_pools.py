@@ -77,7 +77,7 @@ def test_the_pool_closes_with_its_last_holder(make, request_of, pools):  # D2
     one, other = make(), make()
     one.complete(request_of())
     other.complete(request_of())
-    shared = pools.client(one)
+    shared = pools.client(one._transport)
     one.close()
     one.close()
     assert not shared.is_closed
@@ -90,7 +90,7 @@ async def test_the_loops_client_closes_with_its_last_holder(make, request_of, po
     one, other = make(), make()
     await one.acomplete(request_of())
     await other.acomplete(request_of())
-    shared = await pools.aclient(one)
+    shared = await pools.aclient(one._transport)
     await one.aclose()
     assert not shared.is_closed
     async with other:
@@ -102,7 +102,7 @@ async def test_the_loops_client_closes_with_its_last_holder(make, request_of, po
 def test_a_holder_nobody_remembers_holds_nothing(make, request_of, pools):
     one, other = make(), make()
     one.complete(request_of())
-    shared = pools.client(other)
+    shared = pools.client(other._transport)
     del one
     gc.collect()
     other.close()

@@ -174,6 +174,11 @@ def test_a_corrected_text_is_cut_as_any_other():  # WIRE B6
     assert given[2].final.finish_reason == "stop"
 
 
+def test_a_refusal_that_goes_on_from_what_is_held_back_is_whole():  # WIRE B7
+    refusal = Delta(text="ND of it", filtered=True)
+    assert filtered(("END",), Delta(text="aE"), refusal)[1:] == [Delta("END of it", filtered=True)]
+
+
 def test_a_replacing_text_forgets_what_was_held_back():  # WIRE A6
     given = filtered(
         ("END",),

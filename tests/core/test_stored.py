@@ -127,6 +127,17 @@ def test_one_is_told_labelled_anew_and_deleted(client, seven, asynchronous):
     assert texts(listed(client, asynchronous)) == seven[1:]
 
 
+@every_way
+def test_all_pages_of_what_was_said(client, request_of, emulator, asynchronous):
+    turns = [Message(("user", "assistant")[n % 2], f"Turn {n}") for n in range(45)]
+    client.complete(request_of(messages=tuple(turns), store=True))
+    [one] = client.stored.list()
+    before = len(emulator.requests)
+    said = asked(client, asynchronous, "messages", one.id)
+    assert [message["content"] for message in said] == [turn.text for turn in turns]
+    assert len(emulator.requests) - before == 3  # of twenty each
+
+
 def test_a_streamed_one_is_kept_too(client, request_of):
     list(client.stream(request_of(store=True)))
     assert texts(client.stored.list()) == ["You said: Hi"]

@@ -10,10 +10,13 @@ from langchain_yandex_compat import ChatYandex
 from llamaindex_yandex_compat import YandexLLM
 from yandex_compat import (
     APIError,
+    CompletionRequest,
     ConfigurationError,
     InvalidRequestError,
     MalformedAnswer,
+    Message,
     Token,
+    UnsupportedError,
     YandexClient,
 )
 from yandex_compat.wires import tokenizer
@@ -101,6 +104,25 @@ def test_langchain_counts_exactly_where_asked_to(words, emulator):
     with_tools = exact.get_num_tokens_from_messages(talk, tools=[weather])
     assert with_tools > exact.get_num_tokens_from_messages(talk) > 4
     assert emulator.requests[-1]["path"] == PATHS[1]
+
+
+@pytest.mark.parametrize("model", ["qwen3-235b-a22b-fp8", "gpt://test-folder/gpt-oss-20b/latest"])
+def test_tokens_of_a_model_that_is_on_the_chat_api_only_are_estimated(emulator, model):
+    """Found out at construction; nothing in the error speaks of what was not asked for."""
+    words = {"api_key": "test-key", "folder_id": "test-folder", "base_url": emulator.chat_url}
+    for kind in (ChatYandex, YandexLLM):
+        with pytest.raises(UnsupportedError, match="exact_token_counts"):
+            kind(**words, model=model, exact_token_counts=True)
+    own = ChatYandex(
+        **words, model=model, exact_token_counts=True, custom_get_token_ids=lambda text: [1, 2]
+    )
+    assert own.get_num_tokens_from_messages([HumanMessage("Hi")]) > 2
+    client = YandexClient(**words)
+    with pytest.raises(UnsupportedError, match="chat API only"):
+        client.tokenize("Hi", model=model)
+    with pytest.raises(UnsupportedError, match="chat API only"):
+        client.tokenize_completion(CompletionRequest(model, (Message("user", "Hi"),)))
+    assert emulator.requests == []
 
 
 def test_a_tokenizer_of_one_s_own_goes_first(words, emulator):

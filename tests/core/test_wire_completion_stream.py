@@ -149,20 +149,23 @@ def test_calls_stand_although_the_last_line_has_a_text():
     assert [call.name for call in told.tool_calls] == ["f"]
 
 
-@pytest.mark.parametrize("first", ["", "Не", "Один", "Нельзя"])
-def test_a_refusal_takes_the_place_of_whatever_came_before(first):  # WIRE B7, D10
-    deltas = read(line(first) + line("Нельзя", "CONTENT_FILTER"))
+@pytest.mark.parametrize("reason", ["CONTENT_FILTER", "FINAL"])
+@pytest.mark.parametrize(
+    ("first", "added", "replaced"),
+    [
+        ("", "Нельзя", False),
+        ("Не", "льзя", False),
+        ("Один", "Нельзя", True),
+    ],
+)
+def test_a_text_that_does_not_go_on_from_the_one_before_replaces_it(
+    first, added, replaced, reason
+):  # WIRE B7, D10
+    deltas = read(line(first) + line("Нельзя", reason))
     assert total(deltas).text == "Нельзя"
-    assert [(delta.replaces_text, delta.filtered) for delta in deltas][-2] == (True, True)
-
-
-@pytest.mark.parametrize(("first", "replaced"), [("", False), ("Од", False), ("Два", True)])
-def test_a_text_that_does_not_go_on_from_the_one_before_replaces_it(first, replaced):  # D10
-    deltas = read(line(first) + line("Один", "FINAL"))
-    assert total(deltas).text == "Один"
-    told = {(delta.replaces_text, delta.filtered) for delta in deltas if delta.text == "Один"}
-    assert (True, False) in told or not replaced
-    assert any(delta.replaces_text for delta in deltas) is replaced
+    last = deltas[-2]
+    assert (last.text, last.replaces_text) == (added, replaced)
+    assert last.filtered is (reason == "CONTENT_FILTER")
 
 
 def test_half_a_character_waits_for_the_other():

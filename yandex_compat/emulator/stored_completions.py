@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 from starlette.requests import Request
@@ -60,13 +60,21 @@ class StoredCompletions:
         self._kept.clear()
 
 
-class _Query(Strict):
-    """The words of a list, all of which come as texts."""
+class _Paging(Strict):
+    """The words of a list of messages, all of which come as texts."""
 
     after: str | None = None
     limit: Annotated[str, Field(pattern=r"^[0-9]{1,4}$")] = "20"
     order: Literal["asc", "desc"] = "asc"
+
+
+class _Query(_Paging):
+    """The words of a list of completions."""
+
     model: str | None = None
+
+
+_Words = TypeVar("_Words", bound=_Paging)
 
 
 class _Update(Strict):
@@ -85,10 +93,7 @@ class StoredEndpoint:
         """Return one page."""
         self._check(request)
         labels, words = _labels(request)
-        try:
-            query = _Query.model_validate(words)
-        except ValidationError as error:
-            raise refused_body(error) from None
+        query = _query(_Query, words)
         found = self._stored.fitting(query.model, labels)
         return _json(_page(found, query, lambda body: body["id"]))
 
@@ -124,7 +129,8 @@ class StoredEndpoint:
             message | {"id": f"{id_}-{place}"}
             for place, message in enumerate(self._stored.get(id_).messages)
         ]
-        return _json(_page(said, _Query(), lambda message: message["id"]))
+        query = _query(_Paging, dict(request.query_params))
+        return _json(_page(said, query, lambda message: message["id"]))
 
     def _check(self, request: Request) -> None:
         self._access.check(request.headers)
@@ -143,7 +149,16 @@ def _labels(request: Request) -> tuple[dict[str, str], dict[str, str]]:
     return labels, words
 
 
-def _page(found: list[JSONObject], query: _Query, id_of: Callable[[JSONObject], str]) -> JSONObject:
+def _query(kind: type[_Words], words: dict[str, str]) -> _Words:
+    try:
+        return kind.model_validate(words)
+    except ValidationError as error:
+        raise refused_body(error) from None
+
+
+def _page(
+    found: list[JSONObject], query: _Paging, id_of: Callable[[JSONObject], str]
+) -> JSONObject:
     if query.order == "desc":
         found = found[::-1]
     if query.after is not None:

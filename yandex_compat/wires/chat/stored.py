@@ -41,11 +41,17 @@ def decode_page(data: bytes) -> StoredPage:
         raise misshapen("The list of stored completions", error, data) from None
 
 
-def decode_messages(data: bytes) -> tuple[Mapping[str, Any], ...]:
-    """The messages of a completion, as the server tells them."""
+def decode_messages(data: bytes) -> tuple[list[Mapping[str, Any]], str | None]:
+    """A page of a completion's messages, as the server tells them, and what the next comes after.
+
+    That is None where no more are to come.
+    """
     body = body_of("The list of messages", data)
     try:
-        return tuple(dict(message) for message in body["data"])
+        said: list[Mapping[str, Any]] = [dict(message) for message in body["data"]]
+        if not said or not body.get("has_more"):
+            return said, None
+        return said, text_or_none(body.get("last_id")) or text_or_none(said[-1].get("id"))
     except WRONG_SHAPE as error:
         raise misshapen("The list of messages", error, data) from None
 

@@ -65,11 +65,12 @@ class StreamDecoder(DeltaDecoder):
             self._called = message
         text = text_or_none(message.get("text"))
         filtered = REASONS.get(self._status or "") == "content_filter"
-        if filtered:
-            # Whatever came before is withdrawn, and be it by silence.
-            text = joined(text or "")
-            return self._given_out(Delta(text, replaces_text=True, filtered=True))
-        return [] if text is None else self._given_out(self._grown(self._settled(text)))
+        if text is None and not filtered:
+            return []
+        # A filter that says nothing withdraws the text all the same.
+        delta = self._grown(self._settled(text or ""))
+        delta.filtered = filtered
+        return self._given_out(delta)
 
     def _settled(self, text: str) -> str:
         """The text without half a character at its end, whose other half comes with more text."""
