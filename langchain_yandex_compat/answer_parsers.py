@@ -71,6 +71,18 @@ def _has_ended(generation: Generation) -> bool:
     return last or bool(message.response_metadata.get("finish_reason"))
 
 
+def _was_corrected(generation: Generation) -> bool:
+    message = generation.message if isinstance(generation, ChatGeneration) else None
+    return message is not None and "corrected_text" in message.additional_kwargs
+
+
+def _corrected(generation: Generation) -> str:
+    """The text of an answer, or what the service put in its place after it was given out (D10)."""
+    if isinstance(generation, ChatGeneration) and _was_corrected(generation):
+        return str(generation.message.additional_kwargs["corrected_text"])
+    return generation.text
+
+
 def _only_calls(generation: Generation) -> bool:
     """Whether an answer calls tools that stand beside the schema, and says nothing else."""
     message = generation.message if isinstance(generation, ChatGeneration) else None
@@ -90,11 +102,11 @@ class _WholeJson(JsonOutputParser):
     """Whether nothing but an object will do."""
 
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:  # noqa: ANN401
-        if partial:
+        if partial and not _was_corrected(result[0]):
             return super().parse_result(result, partial=True)
         if _only_calls(result[0]):
             return None
-        text = result[0].text.strip()
+        text = _corrected(result[0]).strip()
         try:
             value = parse_json_markdown(text, parser=decode_first)
         except ValueError as error:

@@ -160,6 +160,8 @@ class ChatYandex(BaseChatModel, Generation, YandexConnection):
         """The tokens of a conversation and its tools, counted as `get_num_tokens` counts."""
         with langchain_errors():
             known = to_tools(tools or ())
+            if not messages and not known:
+                return 0  # which no request need be made for, and none can
             if self.exact_token_counts and not self.custom_get_token_ids:
                 talk = CompletionRequest(self.model, to_neutral(messages, known), tools=known)
                 return len(self._client.tokenize_completion(talk))

@@ -116,12 +116,13 @@ def _neutral(message: BaseMessage) -> Iterator[Message]:
                 parts = [
                     TextPart("".join(part.text for part in parts if isinstance(part, TextPart)))
                 ]
+            refusal = message.additional_kwargs.get("refusal") or ""
             yield Message(
                 "assistant",
-                content_of(parts),
+                _standing(message, content_of(parts), refusal),
                 tool_calls=_calls(message),
                 name=message.name,
-                refusal=message.additional_kwargs.get("refusal") or "",
+                refusal=refusal,
                 audio_id=audio_id,
             )
         case SystemMessage():
@@ -142,6 +143,16 @@ def _neutral(message: BaseMessage) -> Iterator[Message]:
                 f"{type(message).__name__} can't be sent: use HumanMessage, AIMessage, "
                 f"SystemMessage or ToolMessage."
             )
+
+
+def _standing(
+    message: AIMessage, content: str | tuple[Part, ...], refusal: str
+) -> str | tuple[Part, ...]:
+    """The content of an answer, without what the service withdrew after it was given out (D10)."""
+    if corrected := message.additional_kwargs.get("corrected_text"):
+        return str(corrected)
+    filtered = message.response_metadata.get("finish_reason") == "content_filter"
+    return "" if filtered and refusal else content
 
 
 def _human(message: HumanMessage) -> Iterator[Message]:

@@ -326,7 +326,7 @@ def test_the_cloud_is_used_where_the_environment_names_it(emulator, credential):
     # The proxy is the emulator, which tunnels nothing: no step can reach the cloud from here.
     assert shown.returncode == 1
     for number in range(1, 6):
-        assert "No answer from https://ai.api.cloud.yandex.net/v1 " in step(shown.stdout, number)
+        assert "No answer from https://ai.api.cloud.yandex.net/v1/" in step(shown.stdout, number)
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,9 @@ class Model:
         return bare_name(self.id)
 
     @property
-    def profile(self) -> ModelProfile:
-        """What the catalogue knows of it."""
-        return profile_for(self.id)
+    def profile(self) -> ModelProfile | None:
+        """What the catalogue knows of it; None for a model of embeddings."""
+        return None if self.id.startswith("emb:") else profile_for(self.id)
 
 
 UNKNOWN = ModelProfile()
@@ -76,7 +76,9 @@ def profile_for(model: str) -> ModelProfile:
 def bare_name(model: str) -> str:
     """The name alone: "yandexgpt" for "yandexgpt/rc" and for "gpt://FOLDER/yandexgpt/latest"."""
     uri = _URI.fullmatch(model)
-    return uri["name"] if uri else model.split("/", 1)[0]
+    if uri:
+        return uri["name"]
+    return model if "://" in model else model.split("/", 1)[0]
 
 
 def folder_of(model: str) -> str | None:

@@ -1,6 +1,7 @@
 """YandexClient: what can be asked of the service; every decision is made elsewhere, purely."""
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
@@ -34,6 +35,7 @@ from yandex_compat.wires import models, tokenizer
 from yandex_compat.wires.apis import APIS
 
 _NATIVE = APIS["completion"]
+_LOG = logging.getLogger("yandex_compat")
 
 # Seconds that a server gets to end the body of an answer that has ended, so that its connection
 # can be used again.
@@ -144,24 +146,28 @@ class YandexClient:
     def complete(self, request: CompletionRequest) -> Completion:
         """Ask for a whole answer; in the mode "deferred", begin it and wait for it."""
         if self._settings.mode == "deferred":
-            return self.result(self.defer(request).id, request)
+            begun = self.defer(request)
+            return begun.completion or self.result(begun.id, request)
         response = self._transport.send(self._outgoing_completion(request, stream=False))
         return self._completion(response, request)
 
     async def acomplete(self, request: CompletionRequest) -> Completion:
         """Ask for a whole answer, as `complete` does."""
         if self._settings.mode == "deferred":
-            return await self.aresult((await self.adefer(request)).id, request)
+            begun = await self.adefer(request)
+            return begun.completion or await self.aresult(begun.id, request)
         response = await self._transport.asend(self._outgoing_completion(request, stream=False))
         return self._completion(response, request)
 
     def defer(self, request: CompletionRequest) -> Operation:
         """Begin a deferred generation, of which `result` has the answer once it is there."""
-        return self._transport.ask(self._outgoing_deferred(request), read_operation)
+        response = self._transport.send(self._outgoing_deferred(request))
+        return self._begun(response, request)
 
     async def adefer(self, request: CompletionRequest) -> Operation:
         """Begin a deferred generation, of which `aresult` has the answer once it is there."""
-        return await self._transport.aask(self._outgoing_deferred(request), read_operation)
+        response = await self._transport.asend(self._outgoing_deferred(request))
+        return self._begun(response, request)
 
     def operation(self, operation_id: str, request: CompletionRequest | None = None) -> Operation:
         """How a deferred generation stands, and its answer if it is there.
@@ -377,7 +383,7 @@ class YandexClient:
             raise UnsupportedError(
                 'mode="deferred" gives whole answers: ask without streaming, or leave mode out.'
             )
-        if request.store and not self._settings.supports_store:
+        if request.store and self._api is APIS["chat"] and not self._settings.supports_store:
             raise UnsupportedError(
                 "store: the service documents it as currently not supported. For a server that "
                 'keeps completions, pass supports_store=True; extra_body={"store": True} sends it '
@@ -425,6 +431,12 @@ class YandexClient:
         url = self._settings.endpoints.completion + path
         return self._transport.outgoing("POST", url, headers, body)
 
+    def _begun(self, response: httpx.Response, request: CompletionRequest) -> Operation:
+        operation = self._operation(response, request)
+        # Whoever is interrupted while it is waited for can ask for the answer by this.
+        _LOG.info("The deferred generation has begun as operation %s", operation.id)
+        return operation
+
     def _operation(self, response: httpx.Response, request: CompletionRequest | None) -> Operation:
         with self._transport.failures.inside(response):
             operation = read_operation(response.content)
@@ -436,8 +448,10 @@ class YandexClient:
         return replace(operation, completion=completion)
 
     def _polling(self, operation_id: str, timeout: float | None) -> Polling:
-        patience = self._settings.deferred_timeout if timeout is None else timeout
-        return Polling(operation_id, checked_patience(patience))
+        patience = self._settings.deferred_timeout
+        if timeout is not None:
+            patience = checked_patience("timeout", timeout)
+        return Polling(operation_id, patience)
 
     def _asking(self, path: str, uri: str, body: Mapping[str, Any], **more: Any) -> Outgoing:
         """A request to the chosen API about a model."""

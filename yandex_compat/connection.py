@@ -48,8 +48,6 @@ class Connection(BaseModel):
     """Seconds to wait for the next bytes; default 120."""
     max_retries: int | None = None
     """How often a failed request is tried again; default 2."""
-    supports_store: bool = False
-    """Whether the server keeps completions (`store`), which Yandex Cloud does not."""
     data_logging: bool = True
     """Whether the service may log prompts and answers."""
     default_headers: dict[str, str] | None = Field(default=None, exclude=True, repr=False)

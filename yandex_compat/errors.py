@@ -25,7 +25,7 @@ import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -112,10 +112,10 @@ class RateLimitError(APIError):
 class ServerError(APIError):
     """The service failed (5xx)."""
 
-    @property
-    def retryable(self) -> bool:  # type: ignore[override]
-        """Whether the status is one that passes: 501 does not (WIRE C)."""
-        return self.status_code in {500, 502, 503, 504}
+    def __init__(self, message: str, **words: Any) -> None:
+        super().__init__(message, **words)
+        # 501 does not pass (WIRE C).
+        self.retryable = self.status_code in {500, 502, 503, 504}
 
 
 class ConnectionFailed(YandexError):
@@ -159,7 +159,7 @@ _ADVICE: Mapping[type[APIError], str] = {
     AuthenticationError: "Check api_key (YC_API_KEY) or iam_token (YC_IAM_TOKEN); an IAM token "
     "lives 12 hours at most.",
     PermissionDeniedError: "Give the account the role ai.languageModels.user in this folder.",
-    NotFoundError: "Check base_url and the model's name.",
+    NotFoundError: "Check base_url, and the model's name or the id that was asked for.",
     RateLimitError: "Send fewer requests at once, or ask for a larger quota.",
     ServerError: "Try again later; support asks for the client request's id.",
 }

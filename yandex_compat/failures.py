@@ -111,8 +111,8 @@ class Failures:
             )
         told = self._told(error, request)
         return ConnectionFailed(
-            f"No answer from {self._settings.base_url} ({told}). Check base_url and the network, "
-            f"or try again."
+            f"No answer from {request.url.copy_with(query=None)} ({told}). Check base_url and the "
+            f"network, or try again."
         )
 
     @contextmanager

@@ -42,6 +42,8 @@ class Generation(BaseModel):
     """Whom the answer is for, as an id of your own."""
     store: bool | None = None
     """Whether the server keeps the completion, if it can (`supports_store`)."""
+    supports_store: bool = False
+    """Whether the server keeps completions (`store`), which Yandex Cloud does not."""
     store_metadata: dict[str, str] | None = None
     """The labels that a stored completion bears."""
     recover_leaked_calls: bool = True
@@ -61,9 +63,11 @@ class Generation(BaseModel):
         words = {word: getattr(self, word) for word in GENERATION_WORDS}
         for more in given:
             words |= named_once(more)
+        if words["store"] is False and not any("store_metadata" in more for more in given):
+            words["store_metadata"] = None  # the labels of what is not kept
         return words
 
 
-_NOT_OF_A_REQUEST = {"mode", "deferred_timeout", "exact_token_counts"}
+_NOT_OF_A_REQUEST = {"mode", "deferred_timeout", "exact_token_counts", "supports_store"}
 GENERATION_WORDS = tuple(word for word in Generation.model_fields if word not in _NOT_OF_A_REQUEST)
 """The words of Generation that a request is made of, `model` first."""

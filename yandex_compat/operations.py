@@ -59,11 +59,14 @@ def checked_id(operation_id: object) -> str:
 
 @contextmanager
 def of_operation(operation_id: str) -> Iterator[None]:
-    """Whatever is raised inside tells which operation it was about."""
+    """Whatever is raised inside tells which operation it was about, an interrupt included."""
     try:
         yield
     except YandexError as error:
         error.operation_id = operation_id
+        raise
+    except BaseException as error:
+        error.add_note(f"The deferred generation goes on as operation {operation_id}.")
         raise
 
 
@@ -93,8 +96,10 @@ class Polling:
             yield
         except YandexError as error:
             self._failed += 1
-            if not error.retryable or self._failed > _FORGIVEN or self._left <= 0:
-                raise
+            if error.retryable and self._failed <= _FORGIVEN and self._left > 0:
+                return
+            self._ask_later(error)
+            raise
         else:
             self._failed = 0
 
@@ -103,13 +108,18 @@ class Polling:
         left = self._left
         if left <= 0:
             error = RequestTimedOut(
-                f"The deferred answer of operation {self._operation_id} has not come in time. Ask "
-                f"for it again (`result`), or raise deferred_timeout."
+                "The deferred answer has not come in time. Raise deferred_timeout to wait longer."
             )
-            error.retryable = False  # asked again, another generation would begin, and be paid for
+            self._ask_later(error)
             raise error
         wait, self._wait = self._wait, min(self._wait * 1.5, 10.0)
         return min(wait, left)
+
+    def _ask_later(self, error: YandexError) -> None:
+        # Retried as a whole, another generation would begin, and be paid for.
+        error.retryable = False
+        told = f"{error} The generation goes on: ask for it by result({self._operation_id!r})."
+        error.args = (told, *error.args[1:])
 
     @property
     def _left(self) -> float:

@@ -14,6 +14,10 @@ _SERVICE_LACKS = {
     "seed", "audio", "web_search_options", "service_tier", "stream_options",
 }  # fmt: skip
 _NAMED_OTHERWISE = {"metadata"}
+_OF_THE_CONSTRUCTOR = {
+    "mode", "deferred_timeout", "exact_token_counts", "supports_store", "api", "timeout",
+    "max_retries",
+}  # fmt: skip
 _OF_FUNCTIONS = ("functions", "function_call", "tools", "tool_choice")
 _HAPPENS_ANYWAY: Mapping[str, object] = {"n": 1, "store": False, "logprobs": False}
 
@@ -204,6 +208,10 @@ def _refusal(word: str) -> ConfigurationError | UnsupportedError:
         return UnsupportedError(
             f"{word}: a server that keeps completions takes it as store_metadata, with store=True. "
             f"{way}"
+        )
+    if word in _OF_THE_CONSTRUCTOR:
+        return ConfigurationError(
+            f"{word!r} is a word of the constructor: give it there, and make a model for each."
         )
     return ConfigurationError(
         f"{word!r} is no parameter of a generation; there are: {', '.join(sorted(_WORDS))}. {way}"

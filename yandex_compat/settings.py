@@ -117,19 +117,18 @@ def resolve_settings(
         max_retries=max_retries,
         requests_per_second=pace,
         mode=mode,
-        deferred_timeout=checked_patience(patience),
+        deferred_timeout=checked_patience("deferred_timeout", patience),
         supports_store=supports_store,
         data_logging=data_logging,
         default_headers=_checked_headers(default_headers or {}),
     )
 
 
-def checked_patience(seconds: float) -> float:
+def checked_patience(word: str, seconds: float) -> float:
     """Seconds to wait for a deferred answer; ConfigurationError for what is none."""
     if not _is_number(seconds) or not 0 < seconds <= LONGEST_DEFERRED_TIMEOUT:
         raise ConfigurationError(
-            f"deferred_timeout must be a number of seconds above 0, "
-            f"{LONGEST_DEFERRED_TIMEOUT:.0f} at most."
+            f"{word} must be a number of seconds above 0, {LONGEST_DEFERRED_TIMEOUT:.0f} at most."
         )
     return seconds
 

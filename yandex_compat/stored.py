@@ -4,12 +4,17 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from yandex_compat.catalogue import model_uri
 from yandex_compat.completion import StoredCompletion, StoredPage
-from yandex_compat.errors import ConfigurationError, UnsupportedError
+from yandex_compat.errors import ConfigurationError, MalformedAnswer, UnsupportedError
 from yandex_compat.transport import Outgoing, Transport
-from yandex_compat.wires.chat.stored import PATH, decode, decode_messages, decode_page
-
-_LARGEST_PAGE = 1_000
+from yandex_compat.wires.chat.stored import (
+    PATH,
+    check_deleted,
+    decode,
+    decode_messages,
+    decode_page,
+)
 
 
 class StoredCompletions:
@@ -22,35 +27,78 @@ class StoredCompletions:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def list(self, **words: Any) -> Iterator[StoredCompletion]:
-        """All completions, page by page; the words are those of `page`."""
-        while True:
-            page = self.page(**words)
-            yield from page.data
-            if not (last := _last(page)):
-                return
-            words["after"] = last
+    def list(
+        self,
+        *,
+        after: str | None = None,
+        limit: int | None = None,
+        order: str | None = None,
+        model: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Iterator[StoredCompletion]:
+        """All completions, asked for page by page; the words are those of `page`."""
+        query = self._query(after, limit, order, model, metadata)
+        return self._all(query)
 
-    async def alist(self, **words: Any) -> AsyncIterator[StoredCompletion]:
-        """All completions, page by page; the words are those of `page`."""
+    def _all(self, query: dict[str, object]) -> Iterator[StoredCompletion]:
         while True:
-            page = await self.apage(**words)
+            page = self._transport.ask(self._page(query), decode_page)
+            yield from page.data
+            if not (last := _last(page, query)):
+                return
+            query["after"] = last
+
+    def alist(
+        self,
+        *,
+        after: str | None = None,
+        limit: int | None = None,
+        order: str | None = None,
+        model: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[StoredCompletion]:
+        """All completions, asked for page by page; the words are those of `page`."""
+        query = self._query(after, limit, order, model, metadata)
+        return self._aall(query)
+
+    async def _aall(self, query: dict[str, object]) -> AsyncIterator[StoredCompletion]:
+        while True:
+            page = await self._transport.aask(self._page(query), decode_page)
             for stored in page.data:
                 yield stored
-            if not (last := _last(page)):
+            if not (last := _last(page, query)):
                 return
-            words["after"] = last
+            query["after"] = last
 
-    def page(self, **words: Any) -> StoredPage:
+    def page(
+        self,
+        *,
+        after: str | None = None,
+        limit: int | None = None,
+        order: str | None = None,
+        model: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> StoredPage:
         """One page: those after the id `after`, `limit` at most, by `order` "asc" or "desc".
 
-        `model` and `metadata` choose those of a model, and those that bear all of some labels.
+        `model` (name, name and branch, or URI) and `metadata` choose those of a model, and those
+        that bear all of some labels.
         """
-        return self._transport.ask(self._list(**words), decode_page)
+        query = self._query(after, limit, order, model, metadata)
+        return self._transport.ask(self._page(query), decode_page)
 
-    async def apage(self, **words: Any) -> StoredPage:
+    async def apage(
+        self,
+        *,
+        after: str | None = None,
+        limit: int | None = None,
+        order: str | None = None,
+        model: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> StoredPage:
         """One page, as `page` gives it."""
-        return await self._transport.aask(self._list(**words), decode_page)
+        query = self._query(after, limit, order, model, metadata)
+        return await self._transport.aask(self._page(query), decode_page)
 
     def retrieve(self, id: str) -> StoredCompletion:  # noqa: A002 -- what the field calls it
         """One completion."""
@@ -70,55 +118,61 @@ class StoredCompletions:
 
     def delete(self, id: str) -> None:  # noqa: A002
         """Delete a completion."""
-        self._transport.send(self._of("DELETE", id))
+        self._transport.ask(self._of("DELETE", id), check_deleted)
 
     async def adelete(self, id: str) -> None:  # noqa: A002
         """Delete a completion."""
-        await self._transport.asend(self._of("DELETE", id))
+        await self._transport.aask(self._of("DELETE", id), check_deleted)
 
     def messages(self, id: str) -> tuple[Mapping[str, Any], ...]:  # noqa: A002
         """What was said before a completion, as the server tells it, if it does."""
         told: list[Mapping[str, Any]] = []
         after: str | None = None
         while True:
-            said, after = self._transport.ask(self._said(id, after), decode_messages)
+            said, last = self._transport.ask(self._said(id, after), decode_messages)
             told += said
-            if after is None:
+            if last is None:
                 return tuple(told)
+            after = _moved_on(last, after)
 
     async def amessages(self, id: str) -> tuple[Mapping[str, Any], ...]:  # noqa: A002
         """What was said before a completion, as the server tells it, if it does."""
         told: list[Mapping[str, Any]] = []
         after: str | None = None
         while True:
-            said, after = await self._transport.aask(self._said(id, after), decode_messages)
+            said, last = await self._transport.aask(self._said(id, after), decode_messages)
             told += said
-            if after is None:
+            if last is None:
                 return tuple(told)
+            after = _moved_on(last, after)
 
-    def _list(
+    def _query(
         self,
-        *,
-        after: str | None = None,
-        limit: int | None = None,
-        order: str | None = None,
-        model: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> Outgoing:
+        after: str | None,
+        limit: int | None,
+        order: str | None,
+        model: str | None,
+        metadata: Mapping[str, str] | None,
+    ) -> dict[str, object]:
+        self._refuse_service()
         if order not in (None, "asc", "desc"):
             raise ConfigurationError(f'order={order!r} must be "asc" or "desc".')
         if limit is not None and not _is_count(limit):
             raise ConfigurationError(f"limit={limit!r} must be a whole number above 0.")
-        known = {"after": after, "limit": limit, "order": order, "model": model}
-        words: dict[str, object] = {
-            word: value for word, value in known.items() if value is not None
-        }
+        if model is not None:
+            model = model_uri(model, self._transport.settings.folder_id)  # as it was sent
+        known: dict[str, object] = {
+            "after": after, "limit": limit, "order": order, "model": model
+        }  # fmt: skip
         labels = {f"metadata[{key}]": value for key, value in _labels(metadata or {}).items()}
-        return self._outgoing("GET", _query(words | labels))
+        return {word: value for word, value in known.items() if value is not None} | labels
+
+    def _page(self, query: Mapping[str, object]) -> Outgoing:
+        return self._outgoing("GET", _encoded(query))
 
     def _said(self, id_: str, after: str | None) -> Outgoing:
         words = {} if after is None else {"after": after}
-        return self._of("GET", id_, "/messages" + _query(words))
+        return self._of("GET", id_, "/messages" + _encoded(words))
 
     def _relabelled(self, id_: str, metadata: Mapping[str, str]) -> Outgoing:
         return self._of("POST", id_, body={"metadata": _labels(metadata)})
@@ -131,6 +185,14 @@ class StoredCompletions:
         return self._outgoing(method, f"/{quote(id_, safe='')}{rest}", body)
 
     def _outgoing(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Outgoing:
+        self._refuse_service()
+        settings = self._transport.settings
+        headers = {"OpenAI-Project": settings.folder_id or ""}
+        return self._transport.outgoing(
+            method, settings.endpoints.chat + PATH + path, headers, body
+        )
+
+    def _refuse_service(self) -> None:
         settings = self._transport.settings
         if settings.endpoints.are_the_service_s and not settings.supports_store:
             raise UnsupportedError(
@@ -138,18 +200,25 @@ class StoredCompletions:
                 "work on servers that have them (base_url=…); supports_store=True asks the service "
                 "all the same."
             )
-        headers = {"OpenAI-Project": settings.folder_id or ""}
-        return self._transport.outgoing(
-            method, settings.endpoints.chat + PATH + path, headers, body
-        )
 
 
-def _last(page: StoredPage) -> str | None:
+def _last(page: StoredPage, query: Mapping[str, object]) -> str | None:
     """The id that the next page comes after; None where there is none, or this one was empty."""
-    return page.last_id or page.data[-1].id if page.has_more and page.data else None
+    if not page.has_more or not page.data:
+        return None
+    return _moved_on(page.last_id or page.data[-1].id, query.get("after"))
 
 
-def _query(words: Mapping[str, object]) -> str:
+def _moved_on(last: str, after: object) -> str:
+    if last == after:
+        raise MalformedAnswer(
+            f"The list goes on without end: the page after {after!r} ends with it again. The "
+            f"server does not know the word `after`."
+        )
+    return last
+
+
+def _encoded(words: Mapping[str, object]) -> str:
     return "?" + urlencode(words) if words else ""
 
 
@@ -162,4 +231,4 @@ def _labels(metadata: object) -> dict[str, str]:
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _LARGEST_PAGE
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0

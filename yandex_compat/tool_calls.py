@@ -8,7 +8,8 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from uuid import uuid4
+from itertools import count
+from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from yandex_compat.completion import (
     CUT_SHORT,
@@ -35,6 +36,12 @@ NO_RESULT = "Error: this call was not run, so there is no result."
 def mint_id() -> str:
     """A new call id, recognised by `is_minted`."""
     return f"ycall_{uuid4().hex}"
+
+
+def minting_for(completion_id: str) -> Callable[[], str]:
+    """Mints the ids of a stored completion's calls, the same each time it is told."""
+    numbers = count()
+    return lambda: f"ycall_{uuid5(NAMESPACE_URL, f'{completion_id}#{next(numbers)}').hex}"
 
 
 def is_minted(call_id: str) -> bool:

@@ -7,11 +7,13 @@ from types import SimpleNamespace
 import httpx
 import pytest
 from langchain_core.runnables import RunnableLambda
+from llama_index.core.llms import ChatMessage
 
 from langchain_yandex_compat import ChatYandex
 from llamaindex_yandex_compat import YandexLLM
 from yandex_compat import (
     ConfigurationError,
+    InvalidRequestError,
     MalformedAnswer,
     Message,
     NotFoundError,
@@ -24,6 +26,7 @@ from yandex_compat import (
     YandexClient,
     client,
 )
+from yandex_compat.emulator import Emulator
 from yandex_compat.operations import Polling, read_operation
 
 BEGUN = "/foundationModels/v1/completionAsync"
@@ -111,7 +114,7 @@ def test_waits_grow_up_to_ten_seconds_and_stop_at_the_deadline():
     times = iter([0.0, 4.0, 5.0])
     late = Polling("op", 5, lambda: next(times))
     assert late.wait() == 1.0
-    with pytest.raises(RequestTimedOut, match=r"operation op .*deferred_timeout"):
+    with pytest.raises(RequestTimedOut, match=r"deferred_timeout.*result\('op'\)"):
         late.wait()
 
 
@@ -205,7 +208,9 @@ def test_how_an_operation_stands(words, emulator, request_of, asynchronous):
 
 
 @every_way
-@pytest.mark.parametrize(("code", "kind"), [(13, ServerError), (8, RateLimitError), (3, Exception)])
+@pytest.mark.parametrize(
+    ("code", "kind"), [(13, ServerError), (8, RateLimitError), (3, InvalidRequestError)]
+)
 def test_a_failed_operation_is_a_typed_error(words, emulator, request_of, asynchronous, code, kind):
     error = {"grpcCode": code, "message": "no luck", "details": []}
     emulator.script({"path": BEGUN, "error_after": 0, "error": error})
@@ -241,9 +246,9 @@ def test_a_cancelled_wait_looks_no_more(words, emulator, request_of):
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        await asyncio.sleep(1.2)  # longer than the wait before a second look
 
     asyncio.run(scenario())
-    emulator.release()
     assert len(looks(emulator)) == 1
 
 
@@ -361,5 +366,105 @@ def test_a_deadline_is_no_reason_to_begin_another(words, emulator, request_of):
         made.result(begun.id, timeout=0.01)
     assert not raised.value.retryable
     for wrong in ("5", 0, float("nan"), True):
-        with pytest.raises(ConfigurationError, match="deferred_timeout"):
+        with pytest.raises(ConfigurationError, match=r"^timeout"):
             made.result(begun.id, timeout=wrong)
+
+
+@every_way
+def test_an_operation_that_is_done_at_once_is_not_looked_for(
+    client_over, request_of, naps, asynchronous
+):
+    def service(request: httpx.Request) -> httpx.Response:
+        assert request.method == "POST"
+        return httpx.Response(200, json={"id": "op", "done": True, **DONE})
+
+    made = client_over(service, api="completion", mode="deferred")
+    told = completed_by(made, request_of(), asynchronous)
+    assert (told.text, told.operation_id) == ("At last", "op")
+
+
+def test_a_generation_that_failed_at_once_is_told(client_over, request_of):
+    error = {"code": 3, "message": "Bad words", "details": []}
+    body = {"id": "op", "done": True, "error": error}
+    made = client_over(lambda _: httpx.Response(200, json=body), api="completion")
+    with pytest.raises(InvalidRequestError, match="Bad words"):
+        made.defer(request_of())
+
+
+@every_way
+def test_names_and_integers_are_those_of_the_request(words, emulator, request_of, asynchronous):
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    asked = request_of(tools=(Tool("Погода", "", schema),))
+    emulator.script({"tool_calls": [{"name": "Pogoda", "arguments": {"n": 5}}]})
+    [call] = completed(words, asked, asynchronous).tool_calls
+    assert (call.name, call.arguments) == ("Погода", '{"n":5}')
+
+
+def test_the_operation_is_logged_for_those_who_are_interrupted(words, emulator, request_of, caplog):
+    emulator.script({"path": BEGUN, "text": "Late", "gate": True})
+    made = YandexClient(**words, mode="deferred")
+
+    async def scenario() -> None:
+        await asyncio.wait_for(made.acomplete(request_of()), 0.2)
+
+    with caplog.at_level("INFO", logger="yandex_compat"), pytest.raises(TimeoutError):
+        asyncio.run(scenario())
+    [record] = caplog.records
+    emulator.release()
+    assert YandexClient(**words).result(record.args[0]).text == "Late"
+
+
+def test_an_interrupt_tells_which_operation_goes_on(words, emulator, request_of, monkeypatch):
+    emulator.script({"path": BEGUN, "text": "Late", "gate": True})
+
+    def interrupted(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(client, "time", SimpleNamespace(sleep=interrupted))
+    with pytest.raises(KeyboardInterrupt) as raised:
+        completed(words, request_of(), asynchronous=False)
+    [note] = raised.value.__notes__
+    assert "goes on as operation fbv" in note
+
+
+def test_who_retries_a_failed_look_begins_no_other_generation(client_over, request_of, naps):
+    def service(request: httpx.Request) -> httpx.Response:
+        begun = request.method == "POST"
+        return httpx.Response(200, json={"id": "op"}) if begun else httpx.Response(503)
+
+    made = client_over(service, api="completion", mode="deferred", max_retries=0)
+    with pytest.raises(ServerError, match=r"result\('op'\)") as raised:
+        made.complete(request_of())
+    assert not raised.value.retryable
+
+
+def test_operations_take_their_time(request_of):
+    with Emulator(operation_delay=0.3) as slow:
+        made = YandexClient(
+            api_key="test-key", folder_id="test-folder", api="completion", base_url=slow.native_url
+        )
+        begun = made.defer(request_of())
+        assert not made.operation(begun.id).done
+        assert made.result(begun.id).text == "You said: Hi"
+
+
+@every_way
+@pytest.mark.parametrize("kind", ["langchain", "llamaindex"])
+def test_both_adapters_wait_until_it_is_there(words, emulator, naps, asynchronous, kind):
+    emulator.script({"path": BEGUN, "text": "At last", "gate": True})
+    if kind == "langchain":
+        model = ChatYandex(**words, mode="deferred")
+        told = asyncio.run(model.ainvoke("Hi")) if asynchronous else model.invoke("Hi")
+        text = told.text
+    else:
+        llm, talk = YandexLLM(**words, mode="deferred"), [ChatMessage(content="Hi")]
+        told = asyncio.run(llm.achat(talk)) if asynchronous else llm.chat(talk)
+        text = told.message.content
+    assert text == "At last"
+    assert naps == [1.0, 1.5, 2.25]
+
+
+def test_the_last_wait_ends_at_the_deadline():
+    times = iter([0.0, 0.0, 4.5])
+    polling = Polling("op", 5, lambda: next(times))
+    assert [polling.wait(), polling.wait()] == [1.0, 0.5]

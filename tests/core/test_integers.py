@@ -36,6 +36,11 @@ def in_object(schema: object) -> dict:
         ({"$ref": "https://example.com/count"}, "5.0"),
         ({"$ref": "#/$defs/Round"}, "5.0"),
         ({"if": {}, "then": INTEGER}, "5"),
+        ({"if": {}, "else": INTEGER}, "5"),
+        ({"enum": [1, 2]}, "5.0"),
+        ({"type": "number", "enum": [1, 5]}, "5.0"),
+        ({"$ref": "#/$defs/with~0tilde"}, "5"),
+        ({"$ref": "x#/$defs/Count"}, "5.0"),
     ],
 )
 def test_a_schema_says_whether_a_double_is_an_integer(schema, expected):
@@ -44,6 +49,7 @@ def test_a_schema_says_whether_a_double_is_an_integer(schema, expected):
             "Count": INTEGER,
             "Twice": {"$ref": "#/$defs/Count"},
             "with/slash": INTEGER,
+            "with~tilde": INTEGER,
             "Round": {"$ref": "#/$defs/Round"},
         }
     }
@@ -57,6 +63,11 @@ def test_a_schema_says_whether_a_double_is_an_integer(schema, expected):
         ({"prefixItems": [{"type": "number"}], "items": INTEGER}, [1.0, 2.0], [1.0, 2]),
         ({"items": [INTEGER], "additionalItems": {"type": "number"}}, [1.0, 2.0], [1, 2.0]),
         ({"additionalProperties": INTEGER}, {"x": 1.0}, {"x": 1}),
+        (
+            {"patternProperties": {"^x": {"type": "number"}}, "additionalProperties": INTEGER},
+            {"x": 1.0, "y": 1.0},
+            {"x": 1.0, "y": 1},
+        ),
         ({"patternProperties": {"^n_": INTEGER}}, {"n_x": 1.0, "x": 1.0}, {"n_x": 1, "x": 1.0}),
         ({"items": {"items": INTEGER}}, [[1.0]], [[1]]),
         (in_object({"items": in_object(INTEGER)}), {"a": [{"a": 1.0}]}, {"a": [{"a": 1}]}),

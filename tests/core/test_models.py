@@ -44,3 +44,22 @@ def test_a_model_of_which_little_is_said():
     assert models.decode(b'{"data": [{"id": "gpt://f/new/latest"}]}') == [
         Model("gpt://f/new/latest")
     ]
+
+
+def test_a_model_of_embeddings_has_no_profile_of_generation(emulator):
+    client = YandexClient(api_key="test-key", folder_id="test-folder", base_url=emulator.chat_url)
+    profiles = {model.name: model.profile for model in client.models()}
+    assert profiles["text-search-doc"] is None
+    assert profiles["yandexgpt"].context_window == 32_000
+    assert {name for name, profile in profiles.items() if profile and not profile.native} == {
+        "qwen3-235b-a22b-fp8",
+        "gpt-oss-120b",
+        "gpt-oss-20b",
+        "gemma-3-27b-it",
+        "aliceai-llm",
+    }
+    assert {name for name, profile in profiles.items() if profile and profile.reasons} == {
+        "gpt-oss-120b",
+        "gpt-oss-20b",
+    }
+    assert Model("gpt://f/a/b/c").name == "gpt://f/a/b/c"  # no URI that is known

@@ -94,7 +94,13 @@ def test_what_the_service_or_this_version_lacks_is_refused_by_name(word, value):
         made(**{word: value})
 
 
-@pytest.mark.parametrize("word", ["temprature", "model_name", "timeout", "messages", "model"])
+@pytest.mark.parametrize("word", ["timeout", "mode", "api", "max_retries"])
+def test_words_of_the_constructor_are_told_as_such(word):
+    with pytest.raises(ConfigurationError, match=rf"'{word}' is a word of the constructor"):
+        request_from_words("yandexgpt", SAID, {word: "a"})
+
+
+@pytest.mark.parametrize("word", ["temprature", "model_name", "best_of", "messages", "model"])
 def test_words_nobody_knows_are_refused_with_those_there_are(word):
     with pytest.raises(ConfigurationError, match=rf"'{word}'.*max_tokens.*temperature") as caught:
         request_from_words("yandexgpt", SAID, {word: "sk-secret"})

@@ -8,11 +8,13 @@ import pytest
 from langchain_yandex_compat import ChatYandex
 from llamaindex_yandex_compat import YandexLLM
 from yandex_compat import (
+    APIError,
     ConfigurationError,
     MalformedAnswer,
     Message,
     NotFoundError,
     ServerError,
+    Tool,
     UnsupportedError,
     YandexClient,
 )
@@ -271,3 +273,111 @@ def test_one_without_an_id_is_malformed(client_over):
     made = client_over(lambda _: httpx.Response(200, json=one), base_url="http://h.test/v1")
     with pytest.raises(MalformedAnswer):
         made.stored.retrieve("a")
+
+
+@every_way
+@pytest.mark.parametrize("model", ["yandexgpt", "yandexgpt/latest", "gpt://test-folder/yandexgpt"])
+def test_a_model_is_named_as_anywhere_else(client, seven, asynchronous, model):
+    assert texts(listed(client, asynchronous, model=model)) == seven[1::2]
+
+
+@every_way
+def test_a_server_that_knows_no_after_is_found_out(asynchronous):
+    one = {"id": "x", "choices": [{"message": {"content": "Hi"}}]}
+    page = {"data": [one], "last_id": "x", "has_more": True}
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=page))
+    made = YandexClient(
+        api_key="k",
+        folder_id="f",
+        base_url="http://h.test/v1",
+        http_client=httpx.Client(transport=transport),
+        http_async_client=httpx.AsyncClient(transport=transport),
+    )
+    with pytest.raises(MalformedAnswer, match="after"):
+        listed(made, asynchronous)
+    with pytest.raises(MalformedAnswer, match="after"):
+        asked(made, asynchronous, "messages", "x")
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({"error": {"message": "boom", "code": 13}}, APIError),
+        ({"id": "x", "deleted": False}, MalformedAnswer),
+        ("<html>login</html>", MalformedAnswer),
+    ],
+)
+def test_a_deletion_that_did_not_happen_is_told(client_over, body, kind):
+    answer = {"text": body} if isinstance(body, str) else {"json": body}
+    made = client_over(lambda _: httpx.Response(200, **answer), base_url="http://h.test/v1")
+    with pytest.raises(kind):
+        made.stored.delete("x")
+
+
+def test_wrong_words_of_a_list_are_told_at_once(client, emulator):
+    for wrong in ({"order": "bad"}, {"limit": 0}, {"limit": True}, {"metadata": {"a": 1}}):
+        for method in (client.stored.list, client.stored.alist):
+            with pytest.raises(ConfigurationError):
+                method(**wrong)
+    assert emulator.requests == []
+
+
+def test_what_is_told_twice_is_equal(client, request_of, emulator):
+    tools = (Tool("f"),)
+    emulator.script({"tool_calls": [{"name": "f"}]})
+    client.complete(request_of(store=True, tools=tools))  # whose call has its name as id (WIRE A2)
+    [one] = client.stored.list()
+    assert one.completion.tool_calls[0].id != "f"
+    assert client.stored.retrieve(one.id) == one
+
+
+def test_only_the_first_of_several_answers_counts_the_tokens(client, request_of):
+    client.complete(request_of(model="qwen3-235b-a22b-fp8", n=2, store=True))
+    [one] = client.stored.list()
+    assert [other.usage for other in one.completion.alternatives] == [None]
+
+
+def test_a_server_without_messages_says_so(client_over):
+    made = client_over(lambda _: httpx.Response(404), base_url="http://h.test/v1")
+    with pytest.raises(NotFoundError, match="id that was asked for"):
+        made.stored.messages("x")
+
+
+def test_the_service_is_asked_where_a_user_says_it_keeps_them(client_over):
+    seen = []
+
+    def service(request):
+        seen.append(request)
+        return httpx.Response(200, json={"data": []})
+
+    made = client_over(service, supports_store=True)
+    assert list(made.stored.list()) == []
+    assert seen[0].url.host == "ai.api.cloud.yandex.net"
+    assert seen[0].headers["openai-project"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "", None),
+        ("GET", "/a", None),
+        ("POST", "/a", {"metadata": {}}),
+        ("DELETE", "/a", None),
+        ("GET", "/a/messages", None),
+    ],
+)
+def test_the_emulator_keeps_them_behind_a_key(emulator, method, path, body):
+    answer = httpx.request(method, f"{emulator.chat_url}/chat/completions{path}", json=body)
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("query", ["bogus=1", "limit=0", "limit=five", "order=up", "after=nobody"])
+def test_the_emulator_refuses_words_of_a_list_that_it_does_not_know(emulator, seven, query):
+    key = {"Authorization": "Api-Key test-key"}
+    root = f"{emulator.chat_url}/chat/completions"
+    assert httpx.get(f"{root}?{query}", headers=key).status_code == 400
+    [one, *_] = httpx.get(root, headers=key).json()["data"]
+    for path in (one["id"], f"{one['id']}/messages"):
+        assert httpx.get(f"{root}/{path}?{query}", headers=key).status_code == 400
+    update = {"metadata": {}, "bogus": 1}
+    assert httpx.post(f"{root}/{one['id']}", headers=key, json=update).status_code == 400

@@ -84,7 +84,7 @@ def test_usage_without_details(details):  # WIRE B5
         ("TRUNCATED_FINAL", "length"),
         ("CONTENT_FILTER", "content_filter"),
         ("TOOL_CALLS", "tool_calls"),
-        ("UNSPECIFIED", "ALTERNATIVE_STATUS_UNSPECIFIED"),
+        ("SOMETHING_NEW", "ALTERNATIVE_STATUS_SOMETHING_NEW"),
     ],
 )
 def test_statuses_are_finish_reasons(status, reason):  # WIRE B7
@@ -157,3 +157,36 @@ def test_another_shape_is_malformed(body):
 def test_an_error_inside_a_200(body, kind):  # WIRE C
     with pytest.raises(kind):
         decode(body)
+
+
+def test_a_part_of_an_answer_is_no_answer():  # WIRE B7, D10
+    with pytest.raises(MalformedAnswer, match="a part of one"):
+        decode(answer({"text": "half of"}, "PARTIAL"))
+    assert decode(answer({"text": "a"}, "UNSPECIFIED")).finish_reason is None  # WIRE B9
+
+
+def test_a_call_cut_before_its_arguments_is_no_call_without_any():  # D6
+    bare = {"toolCallList": {"toolCalls": [{"functionCall": {"name": "f"}}]}}
+    [cut] = decode(answer(bare, "TRUNCATED_FINAL")).tool_calls
+    assert cut.arguments == ""
+    [whole] = decode(answer(bare, "TOOL_CALLS")).tool_calls
+    assert whole.arguments == "{}"
+
+
+def test_calls_go_with_the_text_that_a_filter_withdraws():  # WIRE B7
+    told = decode(answer({"text": "No.", **called(("f", {}))}, "CONTENT_FILTER"))
+    assert (told.text, told.tool_calls) == ("No.", ())
+
+
+def test_the_total_is_the_one_that_is_told():  # WIRE B5
+    usage = {**USAGE, "totalTokens": "150"}
+    assert decode(answer({"text": "a"}, usage=usage)).usage.total_tokens == 150
+
+
+def test_a_call_gets_an_id_that_no_call_before_it_has():  # D3
+    past = (Message("assistant", "", tool_calls=(ToolCall("minted-1", "f", "{}"),)),)
+    data = json.dumps(answer(called(("f", {})), "TOOL_CALLS")).encode()
+    numbers = itertools.count(1)
+    asked = CompletionRequest("yandexgpt", past)
+    [call] = completion.decode(data, asked, mint=lambda: f"minted-{next(numbers)}").tool_calls
+    assert call.id not in {"", "f"}

@@ -16,6 +16,7 @@ from yandex_compat import (
     UnsupportedError,
     profile_for,
 )
+from yandex_compat.catalogue import UNKNOWN
 from yandex_compat.tool_calls import mint_id
 from yandex_compat.wires import completion
 
@@ -297,3 +298,52 @@ def test_extra_body_goes_over_it_and_into_the_options():
         "reasoningOptions": {"mode": "DISABLED"},
     }
     assert extra["completionOptions"] == {"reasoningOptions": {"mode": "DISABLED"}}
+
+
+def test_a_refusal_beside_a_text_is_sent_too():
+    [sent] = body(request(Message("assistant", "Half", refusal="No.")))["messages"]
+    assert sent == {"role": "assistant", "text": "Half\nNo."}
+
+
+def test_a_schema_that_need_not_be_kept_to_is_refused_by_name():
+    """The native API enforces each (reference), so that True asks for what happens anyway."""
+    form = ResponseFormat("json_schema", "A", {"type": "object"}, strict=True)
+    assert "strict" not in str(body(request(response_format=form)))
+    lax = ResponseFormat("json_schema", "A", {"type": "object"}, strict=False)
+    with pytest.raises(UnsupportedError, match="strict=False"):
+        body(request(response_format=lax))
+
+
+@pytest.mark.parametrize("effort", ["low", "medium", "high"])
+def test_reasoning_of_any_degree_is_switched_on(effort):  # WIRE B1
+    options = body(request(reasoning_effort=effort))["completionOptions"]
+    assert options["reasoningOptions"] == {"mode": "ENABLED_HIDDEN"}
+
+
+def test_extra_body_overrides_an_option():
+    extra = {"completionOptions": {"maxTokens": "7", "reasoningOptions": {"mode": "DISABLED"}}}
+    options = body(request(max_tokens=5, temperature=0.5, extra_body=extra))["completionOptions"]
+    assert options["maxTokens"] == "7"
+    assert options["temperature"] == 0.5
+    assert options["reasoningOptions"] == {"mode": "DISABLED"}
+
+
+def test_a_function_called_twice_is_unrolled_for_any_model():  # D5: the native wire always
+    one, two = call("f", call_id="1"), call("f", call_id="2")
+    talk = (Message("assistant", "", tool_calls=(one, two)), result(one, "a"), result(two, "b"))
+    asked = CompletionRequest("some-new-model", talk)
+    sent = completion.encode(asked, "gpt://f/some-new-model/latest", UNKNOWN, stream=False)
+    kinds = [next(iter(message.keys() - {"role"})) for message in sent["messages"]]
+    assert (
+        kinds
+        == [
+            "toolCallList",
+            "toolResultList",
+        ]
+        * 2
+    )
+
+
+def test_a_tool_that_is_not_strict_says_so():
+    [sent] = body(request(tools=(Tool("f", strict=False),)))["tools"]
+    assert sent["function"]["strict"] is False

@@ -228,11 +228,14 @@ def test_lines_without_alternatives_bring_usage():
     usage = b'{"result":{"usage":{"inputTextTokens":"1","completionTokens":"2"}}}\n'
     decoding = decoder()
     assert decoding.feed(line("a") + usage)[-1].text == "a"
-    assert decoding.feed(line("ab", "FINAL"))[-1].final.usage == Usage(9, 1, 10)
+    bare = line("ab", "FINAL").replace(b'"usage"', b'"other"').replace(b"modelVersion", b"other2")
+    end = decoding.feed(bare)[-1].final
+    assert end.usage == Usage(1, 2, 3)
+    assert end.model_version == "09.02.2025"
 
 
 def test_work_is_linear_in_the_bytes_received(monkeypatch):
-    """Each line is read once, and its text compared once with the one before."""
+    """Each line is decoded once. That it is compared once is seen in what each delta holds."""
     read_bytes: list[int] = []
     from yandex_compat.wires import values
 
@@ -256,3 +259,20 @@ def test_an_unspecified_status_is_none():  # WIRE B9
     with pytest.raises(StreamInterrupted):
         read(line("a", "UNSPECIFIED"))
     assert total(read(line("a", "UNSPECIFIED") + line("ab", "FINAL"))).text == "ab"
+
+
+def test_calls_go_with_the_text_that_a_filter_withdraws():  # WIRE B7
+    told = total(read(line(None, **calls(("f", {"n": 1}))) + line("No.", "CONTENT_FILTER")))
+    assert (told.text, told.tool_calls) == ("No.", ())
+
+
+def test_a_call_cut_before_its_arguments_is_no_call_without_any():  # D6
+    bare = {"toolCallList": {"toolCalls": [{"functionCall": {"name": "f"}}]}}
+    assert total(read(line(None, "TRUNCATED_FINAL", **bare))).tool_calls[0].arguments == ""
+    assert total(read(line(None, "TOOL_CALLS", **bare))).tool_calls[0].arguments == "{}"
+
+
+@pytest.mark.parametrize("status", ["PARTIAL", "FINAL", "TRUNCATED_FINAL"])
+def test_a_line_without_a_text_takes_none_back(status):
+    data = line("a") + line(None, status) + (line("a", "FINAL") if status == "PARTIAL" else b"")
+    assert total(read(data)).text == "a"

@@ -210,6 +210,26 @@ REFUSED = {
     "a stray result": ([HI, results("a")], {}, "must follow"),
     "hot": ([HI], {"options": {"temperature": 1.1}}, "temperature"),
     "a count that is no text": ([HI], {"options": {"maxTokens": 5}}, "maxTokens"),
+    "cold": ([HI], {"options": {"temperature": -0.1}}, "temperature"),
+    "a count of words": ([HI], {"options": {"maxTokens": "five"}}, "maxTokens"),
+    "a count above 64 bits": ([HI], {"options": {"maxTokens": "9" * 19}}, "64 bits"),
+    "a call without a function": (
+        [{"role": "assistant", "toolCallList": {"toolCalls": [{}]}}],
+        {},
+        "functionCall",
+    ),
+    "a call with an id": (
+        [
+            {
+                "role": "assistant",
+                "toolCallList": {
+                    "toolCalls": [{"functionCall": {"name": "a", "arguments": {}, "id": "1"}}]
+                },
+            }
+        ],
+        {},
+        "id",
+    ),
     "a count of nothing": ([HI], {"options": {"maxTokens": "0"}}, "greater than zero"),
     "both forms": ([HI], {"jsonObject": True, "jsonSchema": {"schema": {}}}, "only one"),
     "no such function": ([HI], {"tools": [tool("a")], "toolChoice": {"functionName": "b"}}, "'b'"),
@@ -269,6 +289,7 @@ def test_models_are_checked(native, model, named):
 @pytest.mark.parametrize(
     ("authorization", "status"),
     [
+        ("", 401),
         ("Api-Key test-key", 200),
         ("Bearer t1.test-token", 200),
         ("Bearer test-key", 401),  # which the chat API takes
@@ -381,3 +402,33 @@ def test_native_embeddings(native, client):  # WIRE Endpoints
         {"modelUri": YANDEX, "text": "a"},
     ):
         assert native("textEmbedding", body).status_code == 400
+
+
+def test_a_conversation_to_count_is_checked_as_one_to_answer(native):  # WIRE B3
+    talk = {"modelUri": YANDEX, "messages": [HI, calls("a", "a"), results("a", "a")]}
+    answer = native("tokenizeCompletion", talk)
+    assert answer.status_code == 400
+    assert "one function call" in answer.json()["error"]["message"]
+    assert native("tokenize", {"modelUri": YANDEX, "text": "a", "b": 1}).status_code == 400
+
+
+@pytest.mark.parametrize("path", ["tokenize", "tokenizeCompletion", "textEmbedding"])
+def test_every_endpoint_needs_a_key(native, path):
+    assert native(path, {}, Authorization="Api-Key wrong").status_code == 401
+
+
+def test_reasoning_that_is_off_is_not_counted(complete):  # WIRE B1
+    answer = complete(options={"reasoningOptions": {"mode": "DISABLED"}})
+    assert answer.json()["result"]["usage"]["completionTokensDetails"] == {}
+
+
+def test_reasoning_is_a_part_of_what_is_generated(complete, emulator):  # WIRE B6
+    emulator.script({"text": "one two three four five", "reasoning": "a b c d e f g h"})
+    options = {"stream": True, "reasoningOptions": {"mode": "ENABLED_HIDDEN"}}
+    told = [json.loads(line) for line in complete(options=options).text.splitlines()]
+    usages = [line["result"]["usage"] for line in told]
+    thought = [int(usage["completionTokensDetails"]["reasoningTokens"]) for usage in usages]
+    assert all(
+        part <= int(usage["completionTokens"]) for part, usage in zip(thought, usages, strict=True)
+    )
+    assert thought[-1] == 8

@@ -7,6 +7,8 @@ from operator import add
 import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.globals import set_llm_cache
+from langchain_core.messages import HumanMessage
+from pydantic import BaseModel
 
 from langchain_yandex_compat import ChatYandex, YandexEmbeddings
 from langchain_yandex_compat.messages import ChunkMapper
@@ -144,3 +146,57 @@ def test_a_refusal_beside_a_text_that_replaces_another_is_told_with_it():
     told = reduce(add, [mapper.chunk(delta).message for delta in deltas])
     assert told.text == "one two"
     assert told.additional_kwargs == {"refusal": "No.\nI mustn't."}
+
+
+class Thing(BaseModel):
+    a: int
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_structured_output_is_of_the_corrected_text(words, emulator, streaming):  # D10
+    chunks = [line('{"a": 1}', "PARTIAL"), line('{"a": 2}', "FINAL")]
+    emulator.script({"chunks": chunks, "content_type": "application/json"})
+    model = ChatYandex(**words, streaming=True).with_structured_output(Thing)
+    made = model.invoke("Hi") if streaming else list(model.stream("Hi"))[-1]
+    assert made == Thing(a=2)
+
+
+@pytest.mark.parametrize(
+    ("last", "status", "sent"),
+    [("one two three", "FINAL", "one two three"), ("No.", "CONTENT_FILTER", "No.")],
+)
+def test_what_was_withdrawn_is_not_sent_back(model, emulator, last, status, sent):  # D10
+    said = streamed(model, emulator, line("one tow", "PARTIAL"), line(last, status))
+    model.invoke([HumanMessage("Hi"), said, HumanMessage("And?")])
+    assert emulator.requests[-1]["body"]["messages"][1] == {"role": "assistant", "text": sent}
+
+
+def test_a_call_that_a_filter_withdrew_is_not_run(words, emulator):  # WIRE B7
+    call = {"functionCall": {"name": "now", "arguments": {}}}
+    message = {"role": "assistant", "toolCallList": {"toolCalls": [call]}}
+    partial = {"alternatives": [{"message": message, "status": "ALTERNATIVE_STATUS_PARTIAL"}]}
+    first = json.dumps({"result": partial}) + "\n"
+    chunks = [first, line("No.", "CONTENT_FILTER")]
+    emulator.script({"chunks": chunks, "content_type": "application/json"})
+    told = reduce(add, ChatYandex(**words).stream("Hi"))
+    assert (told.text, told.tool_calls) == ("No.", [])
+
+
+def test_labels_of_what_is_not_kept_are_left_out(emulator):
+    words = {"api_key": "test-key", "folder_id": "test-folder", "base_url": emulator.chat_url}
+    model = ChatYandex(**words, supports_store=True, store=True, store_metadata={"a": "b"})
+    model.invoke("Hi", store=False)
+    assert not {"store", "metadata"} & emulator.requests[-1]["body"].keys()
+
+
+@pytest.mark.parametrize("word", ["mode", "deferred_timeout", "exact_token_counts"])
+def test_a_word_of_the_constructor_is_refused_in_a_call(model, emulator, word):
+    with pytest.raises(ConfigurationError, match="of the constructor"):
+        model.invoke("Hi", **{word: 5})
+    assert emulator.requests == []
+
+
+def test_nothing_has_no_tokens(words, emulator):
+    model = ChatYandex(**words, exact_token_counts=True)
+    assert model.get_num_tokens_from_messages([]) == 0
+    assert emulator.requests == []

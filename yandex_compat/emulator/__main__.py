@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from .access import Access
+from .operations import Operations
 from .server import Listener
 from .service import Service
 
@@ -19,7 +20,8 @@ def main(argv: list[str] | None = None, prog: str = "python -m yandex_compat.emu
     """Serve until SIGINT or SIGTERM; the first line on stdout is the root of the chat API."""
     words = _parser(prog).parse_args(argv)
     access = Access(tuple(words.api_key or [KEY]), tuple(words.folder or [FOLDER]), (IAM_TOKEN,))
-    service = Service(access, words.quota, words.refuse_unsupported, words.chunk_delay)
+    operations = Operations(words.operation_delay)
+    service = Service(access, words.quota, words.refuse_unsupported, words.chunk_delay, operations)
     # uvicorn raises the signal again once it has stopped: that is an orderly end.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(0))
@@ -58,6 +60,13 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         help="concurrent generations a model (%(default)s)",
     )
     add("--chunk-delay", type=_seconds, default=0.0, metavar="SECONDS", help="pause between chunks")
+    add(
+        "--operation-delay",
+        type=_seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long a deferred generation takes",
+    )
     add(
         "--until-eof",
         action="store_true",

@@ -12,6 +12,7 @@ from .chat_requests import (
     ObjectFormat,
     SchemaFormat,
     Tool,
+    ToolFunction,
 )
 from .conversation import chosen_names, tool_name
 from .families import Family
@@ -72,7 +73,10 @@ def _offered_functions(
 ) -> tuple[list[Tool], Literal["none", "auto", "named"]]:
     """Return the deprecated functions as the tools they became (A15)."""
     choice, functions = request.function_call or "auto", request.functions or []
-    tools = [FunctionTool(type="function", function=function) for function in functions]
+    tools = [
+        FunctionTool(type="function", function=ToolFunction(**function.model_dump()))
+        for function in functions
+    ]
     if isinstance(choice, str):
         return list(tools), choice
     return [tool for tool in tools if tool.function.name == choice.name], "named"

@@ -17,6 +17,11 @@ class Function(Strict):
     name: Name
     description: str | None = None
     parameters: dict[str, Any] | None = None
+
+
+class ToolFunction(Function):
+    """A function of a tool, which unlike a deprecated one may be strict (WIRE A15)."""
+
     strict: bool | None = None
 
 
@@ -24,7 +29,7 @@ class FunctionTool(Strict):
     """A tool with arguments."""
 
     type: Literal["function"]
-    function: Function
+    function: ToolFunction
 
 
 class Custom(Strict):

@@ -89,7 +89,9 @@ class NativeCompletion:
         stated = self.usage or {}
         read = stated.get("prompt_tokens", self.input_tokens)
         generated = stated.get("completion_tokens", generated)
-        details = {"reasoningTokens": str(tokens.count(self.answer.reasoning))}
+        # A part of what is generated so far, and so never more.
+        thought = min(generated, tokens.count(self.answer.reasoning))
+        details = {"reasoningTokens": str(thought)}
         # int64 travels as a text (B1).
         return {
             "inputTextTokens": str(read),

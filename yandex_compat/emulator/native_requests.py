@@ -5,12 +5,19 @@ Source: reference/api/textGenerationCompletion.md and WIRE B1-B4, B9.
 
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from .messages import Name, Strict
 from .refusals import Refused, refused
 
-Int64 = Annotated[str, Field(pattern=r"^-?[0-9]{1,19}$")]
+
+def _of_64_bits(number: str) -> str:
+    if not -(2**63) <= int(number) < 2**63:
+        raise ValueError("no number of 64 bits")
+    return number
+
+
+Int64 = Annotated[str, Field(pattern=r"^-?[0-9]{1,19}$"), AfterValidator(_of_64_bits)]
 """Numbers of 64 bits travel as texts."""
 
 

@@ -46,7 +46,7 @@ class _Operation:
 
 @dataclass(slots=True)
 class Operations:
-    """The operations of one account; each takes ``duration`` seconds, if not told otherwise."""
+    """The operations of one account; each takes ``duration`` seconds, unless a script says."""
 
     duration: float = 0.0
     _known: dict[str, _Operation] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .access import Access
 from .app import create_app
+from .operations import Operations
 from .request_log import RequestRecord
 from .service import Service
 
@@ -82,7 +83,7 @@ def _bound(host: str, port: int) -> socket.socket:
 class Emulator:
     """An emulated account on a free loopback port, for as long as the ``with`` block lasts.
 
-    ``quota`` generations of one model may run at once; ``chunk_delay`` is in seconds.
+    ``quota`` generations of one model may run at once; delays are in seconds.
     """
 
     url: str
@@ -98,9 +99,12 @@ class Emulator:
         quota: int = 10,
         refuse_unsupported: bool = False,
         chunk_delay: float = 0.0,
+        operation_delay: float = 0.0,
     ) -> None:
         access = Access(tuple(api_keys), tuple(folders), tuple(iam_tokens))
-        self._service = Service(access, quota, refuse_unsupported, chunk_delay)
+        self._service = Service(
+            access, quota, refuse_unsupported, chunk_delay, Operations(operation_delay)
+        )
 
     def __enter__(self) -> Self:
         self._started = threading.Event()

@@ -64,7 +64,7 @@ class _Paging(Strict):
     """The words of a list of messages, all of which come as texts."""
 
     after: str | None = None
-    limit: Annotated[str, Field(pattern=r"^[0-9]{1,4}$")] = "20"
+    limit: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,3}$")] = "20"
     order: Literal["asc", "desc"] = "asc"
 
 
@@ -100,6 +100,8 @@ class StoredEndpoint:
     async def retrieve(self, request: Request) -> Response:
         """Return one completion."""
         self._check(request)
+        if request.query_params:
+            raise invalid("A completion is asked for without a query")
         return _json(self._stored.get(request.path_params["id"]).body)
 
     async def update(self, request: Request) -> Response:

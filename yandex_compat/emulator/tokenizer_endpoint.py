@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from . import tokens
 from .model_uris import native_family, parse_model_uri
-from .native_conversation import texts_of
+from .native_conversation import check_native_conversation, texts_of
 from .native_requests import NativeRequest, TextRequest, parse_native
 from .scripted import body_or_script
 from .service import Service
@@ -34,6 +34,7 @@ class TokenizerEndpoint:
         raw = await request.body()
         self._service.access.check_native(request.headers)
         asked = parse_native(NativeRequest, raw)
+        check_native_conversation(asked, native_family(parse_model_uri(asked.modelUri)))
         return self._told(request, asked.modelUri, _special("<s>"), *texts_of(asked))
 
     def _told(self, request: Request, model: str, opening: dict[str, Any], *texts: str) -> Response:

@@ -6,6 +6,7 @@ from yandex_compat.wires.values import (
     body_of,
     count_or_none,
     misshapen,
+    text_of,
     text_or_none,
 )
 
@@ -18,7 +19,9 @@ def decode(data: bytes) -> list[Model]:
     try:
         return [
             Model(
-                str(row["id"]), text_or_none(row.get("owned_by")), count_or_none(row.get("created"))
+                text_of(row["id"]),
+                text_or_none(row.get("owned_by")),
+                count_or_none(row.get("created")),
             )
             for row in body["data"]
         ]

@@ -4,7 +4,7 @@ from typing import Any
 
 from yandex_compat.completion import Token
 from yandex_compat.errors import ConfigurationError
-from yandex_compat.wires.values import WRONG_SHAPE, body_of, misshapen
+from yandex_compat.wires.values import WRONG_SHAPE, body_of, misshapen, text_of
 
 TEXT_PATH = "/tokenize"
 CONVERSATION_PATH = "/tokenizeCompletion"
@@ -22,7 +22,7 @@ def decode(data: bytes) -> tuple[Token, ...]:
     body = body_of("The answer of the tokenizer", data)
     try:
         return tuple(
-            Token(int(token["id"]), str(token["text"]), bool(token.get("special")))
+            Token(int(token["id"]), text_of(token["text"]), bool(token.get("special")))
             for token in body["tokens"]
         )
     except WRONG_SHAPE as error:

@@ -39,6 +39,13 @@ def text_or_none(value: object) -> str | None:
     raise TypeError(f"{type(value).__name__} where a text belongs")
 
 
+def text_of(value: object) -> str:
+    """A value that is a text; TypeError for anything else."""
+    if isinstance(value, str):
+        return value
+    raise TypeError(f"{type(value).__name__} where a text belongs")
+
+
 def joined(text: str | None) -> str:
     """A whole text free of lone surrogates."""
     joiner = SurrogateJoiner()

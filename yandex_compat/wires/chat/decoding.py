@@ -31,21 +31,24 @@ def decode(
 ) -> Completion:
     """A whole answer; MalformedAnswer where it has no choice, APIError where it is an error."""
     body = body_of("The answer", data)
-    ids, names = CallIds(request.messages, mint), ToolNames(request)
     try:
-        first, *others = [completion_of(body, choice, ids, names) for choice in body["choices"]]
+        return completion_of(body, CallIds(request.messages, mint), ToolNames(request))
     except WRONG_SHAPE as error:
         raise misshapen("The answer", error, data) from None
+
+
+def completion_of(body: Mapping[str, Any], ids: CallIds, names: ToolNames) -> Completion:
+    """The completion of the first choice, with the others as its alternatives."""
+    first, *others = [_of_choice(body, choice, ids, names) for choice in body["choices"]]
     for other in others:
         other.usage = None  # it counts the tokens of all, and stands with the first
     first.alternatives = tuple(others)
     return first
 
 
-def completion_of(
+def _of_choice(
     body: Mapping[str, Any], choice: Mapping[str, Any], ids: CallIds, names: ToolNames
 ) -> Completion:
-    """The completion of one choice."""
     message = choice["message"]
     reason = text_or_none(choice.get("finish_reason"))
     nothing = "" if reason in CUT_SHORT else "{}"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from yandex_compat.completion import CompletionRequest, StoredCompletion, StoredPage
-from yandex_compat.tool_calls import CallIds
+from yandex_compat.tool_calls import CallIds, minting_for
 from yandex_compat.tool_names import ToolNames
 from yandex_compat.wires.chat.decoding import completion_of
 from yandex_compat.wires.values import (
@@ -12,6 +12,7 @@ from yandex_compat.wires.values import (
     body_of,
     count_or_none,
     misshapen,
+    text_of,
     text_or_none,
 )
 
@@ -56,12 +57,16 @@ def decode_messages(data: bytes) -> tuple[list[Mapping[str, Any]], str | None]:
         raise misshapen("The list of messages", error, data) from None
 
 
+def check_deleted(data: bytes) -> None:
+    """Raise MalformedAnswer where the answer does not say that a completion is gone."""
+    body = body_of("The answer to a deletion", data)
+    if not isinstance(body, dict) or body.get("deleted") is not True:
+        raise misshapen("The answer to a deletion", ValueError(), data)
+
+
 def _stored(body: Mapping[str, Any]) -> StoredCompletion:
-    nothing = CompletionRequest("", ())
-    ids, names = CallIds(()), ToolNames(nothing)
-    completion, *others = [completion_of(body, choice, ids, names) for choice in body["choices"]]
-    completion.alternatives = tuple(others)
-    if completion.id is None:
-        raise TypeError("a stored completion without an id")
+    id_ = text_of(body.get("id"))
+    names = ToolNames(CompletionRequest("", ()))
+    completion = completion_of(body, CallIds((), minting_for(id_)), names)
     created, metadata = count_or_none(body.get("created")), dict(body.get("metadata") or {})
-    return StoredCompletion(completion.id, completion, created, metadata)
+    return StoredCompletion(id_, completion, created, metadata)

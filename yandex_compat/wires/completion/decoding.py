@@ -4,7 +4,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from yandex_compat import jsontext
-from yandex_compat.completion import Completion, CompletionRequest, FinishReason, Usage
+from yandex_compat.completion import (
+    CUT_SHORT,
+    Completion,
+    CompletionRequest,
+    FinishReason,
+    Usage,
+)
+from yandex_compat.errors import MalformedAnswer
 from yandex_compat.integers import with_integers
 from yandex_compat.messages import ToolCall
 from yandex_compat.tool_calls import CallIds, mint_id
@@ -30,6 +37,11 @@ REASONS: Mapping[str, FinishReason] = {
     "ALTERNATIVE_STATUS_TOOL_CALLS": "tool_calls",
 }
 """The finish reasons that the statuses of ended answers stand for (B7)."""
+
+
+def reason_of(status: str | None) -> FinishReason | None:
+    """The finish reason that a status stands for; an unknown one is its own (D10)."""
+    return None if status in (None, "", UNSPECIFIED) else REASONS.get(status, status)
 
 
 def decode(
@@ -63,10 +75,16 @@ def _completion(
 ) -> Completion:
     message = alternative.get("message") or {}
     status = text_or_none(alternative.get("status"))
+    if status == PARTIAL:
+        raise MalformedAnswer(
+            "The answer is a part of one: its status says that more is to come, and nothing does. "
+            "Ask again."
+        )
+    reason = reason_of(status)
     return Completion(
         text=joined(text_or_none(message.get("text"))),
-        tool_calls=calls.of(message),
-        finish_reason=REASONS.get(status, status) if status else None,
+        tool_calls=() if reason == "content_filter" else calls.of(message, reason),
+        finish_reason=reason,
         usage=usage_of(answer),
         model_version=text_or_none(answer.get("modelVersion")),
     )
@@ -83,12 +101,13 @@ class Calls:
             tool.name: tool.parameters for tool in request.tools if isinstance(tool, Tool)
         }
 
-    def of(self, message: Mapping[str, Any]) -> tuple[ToolCall, ...]:
-        """The calls that a message holds."""
+    def of(self, message: Mapping[str, Any], reason: FinishReason | None) -> tuple[ToolCall, ...]:
+        """The calls that a message holds; one without arguments may be cut short (D6)."""
         listed = (message.get("toolCallList") or {}).get("toolCalls") or ()
-        return tuple(self._call(call["functionCall"]) for call in listed)
+        nothing = "" if reason in CUT_SHORT else "{}"
+        return tuple(self._call(call["functionCall"], nothing) for call in listed)
 
-    def _call(self, call: Mapping[str, Any]) -> ToolCall:
+    def _call(self, call: Mapping[str, Any], nothing: str) -> ToolCall:
         sent = call["name"]
         if not isinstance(sent, str) or not sent:
             raise TypeError("a call that names no function")
@@ -97,7 +116,8 @@ class Calls:
         if not isinstance(arguments, dict | None):
             raise TypeError(f"arguments that are a {type(arguments).__name__}")
         repaired = with_integers(arguments or {}, self._schemas.get(name, {}))
-        return ToolCall(self._ids.assign(None, name), name, jsontext.encode(repaired).decode())
+        text = jsontext.encode(repaired).decode() if repaired else nothing
+        return ToolCall(self._ids.assign(None, name), name, text)
 
 
 def usage_of(answer: Mapping[str, Any]) -> Usage | None:

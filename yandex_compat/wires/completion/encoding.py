@@ -118,7 +118,7 @@ def _text(message: Message) -> str:
             f"An image stands in a {message.role} message; the native API takes none. Take the "
             f'chat API (api="chat") and a model that sees, such as gemma-3-27b-it.'
         )
-    return message.text or message.refusal
+    return "\n".join(filter(None, (message.text, message.refusal)))
 
 
 def _call(call: ToolCall) -> dict[str, Any]:
@@ -160,6 +160,11 @@ def _form(request: CompletionRequest) -> dict[str, Any]:
         return {}
     if form.type == "json_object":
         return {"jsonObject": True}
+    if form.strict is False:
+        raise UnsupportedError(
+            "strict=False of a JSON schema: the native API enforces each schema. Leave strict out, "
+            'or take the chat API (api="chat").'
+        )
     described = {"title": form.name, "description": form.description}
     named = {word: value for word, value in described.items() if value}
     return {"jsonSchema": {"schema": {**named, **(form.schema or {})}}}

@@ -16,6 +16,7 @@ from yandex_compat.wires.completion.decoding import (
     REASONS,
     UNSPECIFIED,
     Calls,
+    reason_of,
     unwrapped,
     usage_of,
 )
@@ -64,7 +65,9 @@ class StreamDecoder(DeltaDecoder):
             # Calls have no ids to go on with, so they are given out once, when they are whole.
             self._called = message
         text = text_or_none(message.get("text"))
-        filtered = REASONS.get(self._status or "") == "content_filter"
+        filtered = reason_of(self._status) == "content_filter"
+        if filtered:
+            self._called = {}  # calls are withdrawn with the rest
         if text is None and not filtered:
             return []
         # A filter that says nothing withdraws the text all the same.
@@ -87,9 +90,9 @@ class StreamDecoder(DeltaDecoder):
 
     def _finish(self) -> list[Delta]:
         self._done = True
-        status = self._status or ""
-        self.end.finish_reason = REASONS.get(status, status) or None
-        pieces = [_piece(number, call) for number, call in enumerate(self._calls.of(self._called))]
+        reason = self.end.finish_reason = reason_of(self._status)
+        called = self._calls.of(self._called, reason)
+        pieces = [_piece(number, call) for number, call in enumerate(called)]
         return self._given_out(Delta(tool_calls=tuple(pieces), final=self.end))
 
 
