@@ -1,12 +1,13 @@
 """Stored chat completions: listed page by page, told, labelled anew, deleted (WIRE A14)."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import Any
+from typing import Any, TypedDict, Unpack
 from urllib.parse import quote, urlencode
 
 from yandex_compat.catalogue import model_uri
 from yandex_compat.completion import StoredCompletion, StoredPage
 from yandex_compat.errors import ConfigurationError, MalformedAnswer, UnsupportedError
+from yandex_compat.settings import refuse_unknown_words
 from yandex_compat.transport import Outgoing, Transport
 from yandex_compat.wires.chat.stored import (
     PATH,
@@ -15,6 +16,21 @@ from yandex_compat.wires.chat.stored import (
     decode_messages,
     decode_page,
 )
+
+
+class StoredQuery(TypedDict, total=False):
+    """Which of the stored completions are listed, and how.
+
+    Those after the id `after`, `limit` at most on a page, by `order` "asc" or "desc" in time;
+    `model` (name, name and branch, or URI) and `metadata` choose those of a model, and those that
+    bear all of some labels.
+    """
+
+    after: str | None
+    limit: int | None
+    order: str | None
+    model: str | None
+    metadata: Mapping[str, str] | None
 
 
 class StoredCompletions:
@@ -27,17 +43,9 @@ class StoredCompletions:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def list(
-        self,
-        *,
-        after: str | None = None,
-        limit: int | None = None,
-        order: str | None = None,
-        model: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> Iterator[StoredCompletion]:
-        """All completions, asked for page by page; the words are those of `page`."""
-        query = self._query(after, limit, order, model, metadata)
+    def list(self, **words: Unpack[StoredQuery]) -> Iterator[StoredCompletion]:
+        """All completions, asked for page by page; the words are those of StoredQuery."""
+        query = self._query(words)
         return self._all(query)
 
     def _all(self, query: dict[str, object]) -> Iterator[StoredCompletion]:
@@ -48,17 +56,9 @@ class StoredCompletions:
                 return
             query["after"] = last
 
-    def alist(
-        self,
-        *,
-        after: str | None = None,
-        limit: int | None = None,
-        order: str | None = None,
-        model: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> AsyncIterator[StoredCompletion]:
-        """All completions, asked for page by page; the words are those of `page`."""
-        query = self._query(after, limit, order, model, metadata)
+    def alist(self, **words: Unpack[StoredQuery]) -> AsyncIterator[StoredCompletion]:
+        """All completions, asked for page by page; the words are those of StoredQuery."""
+        query = self._query(words)
         return self._aall(query)
 
     async def _aall(self, query: dict[str, object]) -> AsyncIterator[StoredCompletion]:
@@ -70,34 +70,14 @@ class StoredCompletions:
                 return
             query["after"] = last
 
-    def page(
-        self,
-        *,
-        after: str | None = None,
-        limit: int | None = None,
-        order: str | None = None,
-        model: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> StoredPage:
-        """One page: those after the id `after`, `limit` at most, by `order` "asc" or "desc".
-
-        `model` (name, name and branch, or URI) and `metadata` choose those of a model, and those
-        that bear all of some labels.
-        """
-        query = self._query(after, limit, order, model, metadata)
+    def page(self, **words: Unpack[StoredQuery]) -> StoredPage:
+        """One page; the words are those of StoredQuery."""
+        query = self._query(words)
         return self._transport.ask(self._page(query), decode_page)
 
-    async def apage(
-        self,
-        *,
-        after: str | None = None,
-        limit: int | None = None,
-        order: str | None = None,
-        model: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> StoredPage:
+    async def apage(self, **words: Unpack[StoredQuery]) -> StoredPage:
         """One page, as `page` gives it."""
-        query = self._query(after, limit, order, model, metadata)
+        query = self._query(words)
         return await self._transport.aask(self._page(query), decode_page)
 
     def retrieve(self, id: str) -> StoredCompletion:  # noqa: A002 -- what the field calls it
@@ -146,26 +126,21 @@ class StoredCompletions:
                 return tuple(told)
             after = _moved_on(last, after)
 
-    def _query(
-        self,
-        after: str | None,
-        limit: int | None,
-        order: str | None,
-        model: str | None,
-        metadata: Mapping[str, str] | None,
-    ) -> dict[str, object]:
+    def _query(self, words: StoredQuery) -> dict[str, object]:
         self._refuse_service()
+        refuse_unknown_words("A list of stored completions", words, StoredQuery.__annotations__)
+        order, limit, model = words.get("order"), words.get("limit"), words.get("model")
         if order not in (None, "asc", "desc"):
             raise ConfigurationError(f'order={order!r} must be "asc" or "desc".')
         if limit is not None and not _is_count(limit):
             raise ConfigurationError(f"limit={limit!r} must be a whole number above 0.")
         if model is not None:
             model = model_uri(model, self._transport.settings.folder_id)  # as it was sent
-        known: dict[str, object] = {
-            "after": after, "limit": limit, "order": order, "model": model
-        }  # fmt: skip
-        labels = {f"metadata[{key}]": value for key, value in _labels(metadata or {}).items()}
-        return {word: value for word, value in known.items() if value is not None} | labels
+        after = words.get("after")
+        known: dict[str, object] = {"after": after, "limit": limit, "order": order, "model": model}
+        labels = _labels(words.get("metadata") or {})
+        known |= {f"metadata[{key}]": value for key, value in labels.items()}
+        return {word: value for word, value in known.items() if value is not None}
 
     def _page(self, query: Mapping[str, object]) -> Outgoing:
         return self._outgoing("GET", _encoded(query))

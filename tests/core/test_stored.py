@@ -315,7 +315,13 @@ def test_a_deletion_that_did_not_happen_is_told(client_over, body, kind):
 
 
 def test_wrong_words_of_a_list_are_told_at_once(client, emulator):
-    for wrong in ({"order": "bad"}, {"limit": 0}, {"limit": True}, {"metadata": {"a": 1}}):
+    for wrong in (
+        {"ordre": "asc"},
+        {"order": "bad"},
+        {"limit": 0},
+        {"limit": True},
+        {"metadata": {"a": 1}},
+    ):
         for method in (client.stored.list, client.stored.alist):
             with pytest.raises(ConfigurationError):
                 method(**wrong)
