@@ -2,19 +2,18 @@
 
 import asyncio
 import logging
-import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import aclosing, suppress
-from contextvars import copy_context
 from copy import copy
 from dataclasses import replace
-from queue import SimpleQueue
+from functools import partial
 from typing import Any, Self
 
 import httpx
 
 from yandex_compat import catalogue
+from yandex_compat.batches import ain_order, in_order
 from yandex_compat.bodies import OpenBody, hung_up_after
 from yandex_compat.catalogue import Model
 from yandex_compat.completion import Completion, CompletionRequest, Delta, Embedding, Token
@@ -322,53 +321,13 @@ class YandexClient:
 
         What fails first is raised at once; what is under way by then goes on, and nothing else.
         """
-        found: dict[int, Embedding] = {}
-        ended: SimpleQueue[tuple[int, Embedding | BaseException]] = SimpleQueue()
-        waiting, stopped = iter(enumerate(texts)), threading.Event()
-        lock = threading.Lock()
-
-        def work() -> None:
-            while not stopped.is_set():
-                with lock:
-                    place, text = next(waiting, (-1, ""))
-                if place < 0:
-                    return
-                try:
-                    ended.put((place, self.embed(text, model=model)))
-                except BaseException as error:
-                    ended.put((place, error))
-
-        if not _started(work, min(_EMBEDDINGS_AT_ONCE, len(texts))):
-            return [self.embed(text, model=model) for text in texts]
-        try:
-            while len(found) < len(texts):
-                place, outcome = ended.get()
-                if isinstance(outcome, BaseException):
-                    raise outcome
-                found[place] = outcome
-        finally:
-            stopped.set()
-        return _of_one_length([found[place] for place in range(len(texts))])
+        ask = partial(self.embed, model=model)
+        return _of_one_length(in_order(ask, texts, _EMBEDDINGS_AT_ONCE))
 
     async def aembed_all(self, texts: Sequence[str], *, model: str) -> list[Embedding]:
         """Ask for the vectors of texts, in their order, as `embed_all` does."""
-        found: dict[int, Embedding] = {}
-        waiting = iter(enumerate(texts))
-
-        async def work() -> None:
-            for place, text in waiting:
-                found[place] = await self.aembed(text, model=model)
-
-        workers = [
-            asyncio.ensure_future(work()) for _ in range(min(_EMBEDDINGS_AT_ONCE, len(texts)))
-        ]
-        try:
-            await asyncio.gather(*workers)
-        finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
-        return _of_one_length([found[place] for place in range(len(texts))])
+        ask = partial(self.aembed, model=model)
+        return _of_one_length(await ain_order(ask, texts, _EMBEDDINGS_AT_ONCE))
 
     def check_tokenizer(self, model: str) -> None:
         """Raise UnsupportedError where the service counts no tokens of a model."""
@@ -483,23 +442,6 @@ def _of_one_length(found: list[Embedding]) -> list[Embedding]:
             f"base_url leads to."
         )
     return found
-
-
-def _started(work: Callable[[], None], count: int) -> bool:
-    """Whether threads do the work, for more than one of it.
-
-    They are daemons, so that an interrupt or the end of the program need not wait for them. Where
-    the program is ending already, Python starts none.
-    """
-    if count < 2:
-        return False
-    started = 0
-    with suppress(RuntimeError):
-        for _ in range(count):
-            # What tracing and logging keep in context variables goes along.
-            threading.Thread(target=copy_context().run, args=(work,), daemon=True).start()
-            started += 1
-    return started > 0
 
 
 def _is_shared(response: httpx.Response) -> bool:
