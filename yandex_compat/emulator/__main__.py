@@ -14,12 +14,15 @@ from .server import Listener
 from .service import Service
 
 KEY, FOLDER, IAM_TOKEN = "emulator-key", "emulator-folder", "t1.emulator-token"
+OAUTH_TOKEN = "y0_emulator-oauth"
 
 
 def main(argv: list[str] | None = None, prog: str = "python -m yandex_compat.emulator") -> NoReturn:
     """Serve until SIGINT or SIGTERM; the first line on stdout is the root of the chat API."""
     words = _parser(prog).parse_args(argv)
-    access = Access(tuple(words.api_key or [KEY]), tuple(words.folder or [FOLDER]), (IAM_TOKEN,))
+    access = Access(
+        tuple(words.api_key or [KEY]), tuple(words.folder or [FOLDER]), (IAM_TOKEN,), (OAUTH_TOKEN,)
+    )
     operations = Operations(words.operation_delay)
     service = Service(access, words.quota, words.refuse_unsupported, words.chunk_delay, operations)
     # uvicorn raises the signal again once it has stopped: that is an orderly end.
@@ -41,7 +44,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
         description="A server that behaves like Yandex Cloud AI Studio.",
-        epilog=f"The IAM token is {IAM_TOKEN}.",
+        epilog=f"The IAM token is {IAM_TOKEN}, the OAuth token {OAUTH_TOKEN}; GET /_authorized_key "
+        f"is the key of a service account.",
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")

@@ -1,9 +1,11 @@
 """Who may ask: keys, IAM tokens and folders."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers
 
+from .authorized_keys import AuthorizedKeys
+from .issued_tokens import IssuedTokens
 from .refusals import refused
 
 
@@ -14,6 +16,9 @@ class Access:
     api_keys: tuple[str, ...]
     folders: tuple[str, ...]
     iam_tokens: tuple[str, ...]
+    oauth_tokens: tuple[str, ...] = ()
+    issued: IssuedTokens = field(default_factory=IssuedTokens)
+    keys: AuthorizedKeys = field(default_factory=AuthorizedKeys)
 
     def check(self, headers: Headers) -> None:
         """Refuse a chat request without a known key (401) or with another's folder (400)."""
@@ -33,6 +38,8 @@ class Access:
             raise refused(16, "Authorization header is missing or has no key")
         if scheme not in known:
             raise refused(16, "Unknown authorization scheme, use Api-Key or Bearer")
+        if scheme == "Bearer" and self.issued.is_good(secret):
+            return
         if secret not in known[scheme]:
             raise refused(16, "Unknown api key" if scheme == "Api-Key" else "The token is invalid")
 

@@ -14,24 +14,25 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .answers import as_json
 from .chat_endpoint import ChatEndpoint
 from .embeddings_endpoint import EmbeddingsEndpoint
+from .iam_endpoint import IamEndpoint
 from .model_uris import models_of
 from .native_endpoint import NativeEndpoint
 from .refusals import Refused
 from .request_log import parsed, record_of
-from .scripts import parse_posted
+from .scripts import METADATA_PATH, parse_posted
 from .service import Service
 from .stored_completions import StoredEndpoint
 from .tokenizer_endpoint import TokenizerEndpoint
 
 _NATIVE = "/foundationModels/v1"
-_SERVED = ("/v1/", f"{_NATIVE}/", "/operations/")
+_SERVED = ("/v1/", f"{_NATIVE}/", "/operations/", "/iam/", "/computeMetadata/")
 
 
 def create_app(service: Service) -> Starlette:
     """Return the ASGI application that serves one emulated account."""
     admin = _Admin(service)
     embeddings, native = EmbeddingsEndpoint(service), NativeEndpoint(service)
-    tokenizer = TokenizerEndpoint(service)
+    tokenizer, tokens = TokenizerEndpoint(service), IamEndpoint(service)
     stored = StoredEndpoint(service.stored, service.access, has_none=service.refuse_unsupported)
     return Starlette(
         routes=[
@@ -49,6 +50,11 @@ def create_app(service: Service) -> Starlette:
             Route(f"{_NATIVE}/tokenize", tokenizer.tokenize, methods=["POST"]),
             Route(f"{_NATIVE}/tokenizeCompletion", tokenizer.tokenize_completion, methods=["POST"]),
             Route("/operations/{id}", native.operation, methods=["GET"]),
+            Route("/iam/v1/tokens", tokens.create, methods=["POST"]),
+            Route(METADATA_PATH, tokens.of_machine, methods=["GET"]),
+            Route("/_tokens", tokens.set_lifetime, methods=["POST"]),
+            Route("/_tokens", tokens.expire, methods=["DELETE"]),
+            Route("/_authorized_key", tokens.authorized_key, methods=["GET"]),
             Route("/_script", admin.script, methods=["POST"]),
             Route("/_script", admin.clear_script, methods=["DELETE"]),
             Route("/_release", admin.release, methods=["POST"]),

@@ -11,6 +11,7 @@ from .messages import Strict
 from .refusals import gateway_error
 
 _NATIVE = "/foundationModels/v1"
+METADATA_PATH = "/computeMetadata/v1/instance/service-accounts/default/token"
 GENERATION_PATHS = (
     "/v1/chat/completions",
     f"{_NATIVE}/completion",
@@ -24,6 +25,8 @@ _PATHS = (
     f"{_NATIVE}/tokenize",
     f"{_NATIVE}/tokenizeCompletion",
     "/operations",
+    "/iam/v1/tokens",
+    METADATA_PATH,
 )
 
 

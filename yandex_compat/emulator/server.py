@@ -96,12 +96,13 @@ class Emulator:
         api_keys: tuple[str, ...] = ("test-key",),
         folders: tuple[str, ...] = ("test-folder",),
         iam_tokens: tuple[str, ...] = ("t1.test-token",),
+        oauth_tokens: tuple[str, ...] = ("y0_test-oauth",),
         quota: int = 10,
         refuse_unsupported: bool = False,
         chunk_delay: float = 0.0,
         operation_delay: float = 0.0,
     ) -> None:
-        access = Access(tuple(api_keys), tuple(folders), tuple(iam_tokens))
+        access = Access(tuple(api_keys), tuple(folders), tuple(iam_tokens), tuple(oauth_tokens))
         self._service = Service(
             access, quota, refuse_unsupported, chunk_delay, Operations(operation_delay)
         )
@@ -128,6 +129,23 @@ class Emulator:
     def requests(self) -> list[RequestRecord]:
         """The requests so far, as ``GET /_requests`` lists them."""
         return self._in_loop(lambda: [record.copy() for record in self._service.requests])
+
+    @property
+    def iam_url(self) -> str:
+        """Where IAM tokens are given out."""
+        return f"{self.url}/iam/v1/tokens"
+
+    def authorized_key(self) -> dict[str, Any]:
+        """Return the key file of the account's service account."""
+        return self._in_loop(self._service.access.keys.key_file)
+
+    def expire_tokens(self) -> None:
+        """Let all IAM tokens end now that were given out."""
+        self._in_loop(self._service.access.issued.expire)
+
+    def token_lifetime(self, seconds: float) -> None:
+        """Set how long the IAM tokens to come live."""
+        self._in_loop(lambda: setattr(self._service.access.issued, "lifetime", seconds))
 
     def script(self, *answers: dict[str, Any]) -> None:
         """Queue answers, in the form that ``POST /_script`` takes; ValueError if one is wrong."""

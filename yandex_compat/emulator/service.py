@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .access import Access
+from .issued_tokens import IssuedTokens
 from .operations import Operations
 from .refusals import refused
 from .request_log import RequestRecord
@@ -48,3 +49,4 @@ class Service:
         self.requests.clear()
         self.scripts.clear()
         self.stored.clear()
+        self.access.issued.lifetime = IssuedTokens().lifetime
