@@ -11,7 +11,10 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "accumulator": ["Accumulator"],
-    "auth": ["ApiKeyAuth", "IamTokenAuth"],
+    "auth": [
+        "ApiKeyAuth", "CallableAuth", "IamTokenAuth", "MetadataAuth", "OAuthAuth",
+        "ServiceAccountAuth",
+    ],
     "catalogue": ["Model", "ModelProfile", "profile_for"],
     "client": ["YandexClient"],
     "completion": [
@@ -33,7 +36,11 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 if TYPE_CHECKING:
     from yandex_compat.accumulator import Accumulator as Accumulator
     from yandex_compat.auth import ApiKeyAuth as ApiKeyAuth
+    from yandex_compat.auth import CallableAuth as CallableAuth
     from yandex_compat.auth import IamTokenAuth as IamTokenAuth
+    from yandex_compat.auth import MetadataAuth as MetadataAuth
+    from yandex_compat.auth import OAuthAuth as OAuthAuth
+    from yandex_compat.auth import ServiceAccountAuth as ServiceAccountAuth
     from yandex_compat.catalogue import Model as Model
     from yandex_compat.catalogue import ModelProfile as ModelProfile
     from yandex_compat.catalogue import profile_for as profile_for

@@ -1,13 +1,32 @@
 """Credentials as httpx.Auth flows; none shows its secret in repr or str."""
 
+import asyncio
+import os
 import re
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Hashable
+from hashlib import sha256
+from inspect import iscoroutine, iscoroutinefunction
+from typing import Any
 
 import httpx
 
+from yandex_compat import iam
 from yandex_compat.errors import ConfigurationError
+from yandex_compat.hidden import Hidden
+from yandex_compat.iam_tokens import IamToken, TokenKeeper, shared_keeper
 
 _CREDENTIAL = re.compile(r"[\w.~+/=-]+", re.ASCII)
+
+
+def _checked(word: str, secret: object) -> str:
+    if not isinstance(secret, str):
+        raise ConfigurationError(f"{word} must be a text, not {type(secret).__name__}.")
+    if not _CREDENTIAL.fullmatch(secret):
+        raise ConfigurationError(
+            f"{word} is empty or holds blanks, line breaks or signs that no credential "
+            f"has: copy it again, without the quotes and line breaks around it."
+        )
+    return secret
 
 
 class _HeaderAuth(httpx.Auth):
@@ -17,19 +36,17 @@ class _HeaderAuth(httpx.Auth):
     word: str
 
     def __init__(self, secret: str) -> None:
-        if not isinstance(secret, str):
-            raise ConfigurationError(f"{self.word} must be a text, not {type(secret).__name__}.")
-        if not _CREDENTIAL.fullmatch(secret):
-            raise ConfigurationError(
-                f"{self.word} is empty or holds blanks, line breaks or signs that no credential "
-                f"has: copy it again, without the quotes and line breaks around it."
-            )
-        self._secret = secret
+        self._secret = _checked(self.word, secret)
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must never show in a text."""
         return (self._secret,)
+
+    @property
+    def identity(self) -> Hashable:
+        """What is the same for two who share a quota; of a secret, no more than a digest."""
+        return sha256(self._secret.encode()).digest()
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Add the header."""
@@ -54,6 +71,181 @@ class IamTokenAuth(_HeaderAuth):
     word = "iam_token"
 
 
+class _TokenAuth(httpx.Auth):
+    """Sends an IAM token that is had anew before it expires, once for all of a process.
+
+    A 401 has one more token asked for, and the request sent once more with it.
+    """
+
+    def __init__(self, *source: Hashable) -> None:
+        parts = "\0".join(map(repr, (type(self).__name__, *source)))
+        self._source = sha256(parts.encode()).digest()
+        self._kept: TokenKeeper | None = None
+
+    def _exchange(self) -> IamToken:
+        raise NotImplementedError
+
+    @property
+    def _keeper(self) -> TokenKeeper:
+        if self._kept is None:
+            self._kept = shared_keeper(self._source, self._exchange)
+        return self._kept
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never show in a text."""
+        return self._keeper.secrets
+
+    @property
+    def identity(self) -> Hashable:
+        """What is the same for two who share a quota; of a secret, no more than a digest."""
+        return self._source
+
+    def sync_auth_flow(
+        self, request: httpx.Request
+    ) -> Generator[httpx.Request, httpx.Response, None]:
+        """Add the header, once more after a 401."""
+        token = self._keeper.token()
+        response = yield _bearing(request, token)
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            self._keeper.reject(token)
+            yield _bearing(request, self._keeper.token())
+
+    async def async_auth_flow(
+        self, request: httpx.Request
+    ) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """Add the header, once more after a 401."""
+        token = await self._keeper.atoken()
+        response = yield _bearing(request, token)
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            self._keeper.reject(token)
+            yield _bearing(request, await self._keeper.atoken())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": None}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(***)"
+
+
+class ServiceAccountAuth(_TokenAuth):
+    """A service account's authorized key, a JWT of which is exchanged for IAM tokens.
+
+    `key` is the path of its file, its JSON text or a dict. Needs the extra `iam`.
+    """
+
+    def __init__(self, key: object, *, url: str = iam.TOKENS_URL) -> None:
+        self._key = iam.authorized_key(key)
+        self._url = url
+        super().__init__(self._key.id, self._key.private_key.shown(), url)
+
+    def _exchange(self) -> IamToken:
+        return iam.exchanged(self._url, "jwt", self._key.signed())
+
+
+class OAuthAuth(_TokenAuth):
+    """An OAuth token of a Yandex account, exchanged for IAM tokens."""
+
+    def __init__(self, token: str, *, url: str = iam.TOKENS_URL) -> None:
+        self._token = Hidden(_checked("The OAuth token (YC_OAUTH_TOKEN)", token))
+        self._url = url
+        super().__init__(token, url)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never show in a text."""
+        return (self._token.shown(), *super().secrets)
+
+    def _exchange(self) -> IamToken:
+        return iam.exchanged(self._url, "yandexPassportOauthToken", self._token)
+
+
+class MetadataAuth(_TokenAuth):
+    """The service account of the virtual machine that this runs on.
+
+    `url` is where its metadata are, by default YC_METADATA_ADDR or 169.254.169.254.
+    """
+
+    def __init__(self, *, url: str | None = None) -> None:
+        self._url = url or os.environ.get("YC_METADATA_ADDR") or iam.METADATA_ADDRESS
+        super().__init__(self._url)
+
+    def _exchange(self) -> IamToken:
+        return iam.of_machine(self._url)
+
+
+class CallableAuth(httpx.Auth):
+    """A function of your own that gives an IAM token, asked before each request.
+
+    It keeps the token fresh itself. A plain one is run in a thread where others must not wait for
+    it; an async one is for async calls only. A 401 has it asked once more.
+    """
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        if not callable(function):
+            raise ConfigurationError(
+                f"auth must be a function that gives an IAM token, not {type(function).__name__}."
+            )
+        self._function = function
+        self._last: Hidden | None = None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never show in a text."""
+        return (self._last.shown(),) if self._last else ()
+
+    def sync_auth_flow(
+        self, request: httpx.Request
+    ) -> Generator[httpx.Request, httpx.Response, None]:
+        """Add the header, once more after a 401."""
+        token = self._token()
+        response = yield _bearing(request, token)
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            yield _bearing(request, self._token())
+
+    async def async_auth_flow(
+        self, request: httpx.Request
+    ) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """Add the header, once more after a 401."""
+        token = await self._atoken()
+        response = yield _bearing(request, token)
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            yield _bearing(request, await self._atoken())
+
+    def _token(self) -> str:
+        if iscoroutinefunction(self._function):
+            raise ConfigurationError(
+                "auth is an async function, which only async calls can wait for: pass a plain one."
+            )
+        return self._noted(self._function())
+
+    async def _atoken(self) -> str:
+        if iscoroutinefunction(self._function):
+            return self._noted(await self._function())
+        return self._noted(await asyncio.to_thread(self._function))
+
+    def _noted(self, token: object) -> str:
+        if iscoroutine(token):
+            token.close()
+        checked = _checked("What the function of auth gave", token)
+        self._last = Hidden(checked)
+        return checked
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(…)"
+
+
 def secrets_of(auth: httpx.Auth) -> tuple[str, ...]:
     """The secrets a credential knows of; () for one that is not ours."""
     return tuple(getattr(auth, "secrets", ()))
+
+
+def identity_of(auth: httpx.Auth) -> Hashable | None:
+    """What two credentials of one quota have in common; None where that can't be told."""
+    found: Hashable | None = getattr(auth, "identity", None)
+    return found
+
+
+def _bearing(request: httpx.Request, token: str) -> httpx.Request:
+    request.headers["Authorization"] = f"Bearer {token}"
+    return request

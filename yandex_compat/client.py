@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from copy import copy
 from dataclasses import replace
@@ -57,7 +57,7 @@ class YandexClient:
         api: str = "chat",
         api_key: str | None = None,
         iam_token: str | None = None,
-        auth: httpx.Auth | None = None,
+        auth: httpx.Auth | Callable[[], Any] | None = None,
         folder_id: str | None = None,
         base_url: str | None = None,
         timeout: float | None = None,

@@ -39,7 +39,7 @@ class Connection(BaseModel):
     iam_token: SecretStr | None = None
     """An IAM token; default YC_IAM_TOKEN."""
     auth: Any = Field(default=None, exclude=True, repr=False)
-    """An httpx.Auth of your own, instead of a key or token."""
+    """An httpx.Auth, or a function that gives an IAM token, instead of a key or token."""
     api: str = "chat"
     """The API to talk to: "chat", the OpenAI-compatible one, or "completion", the native one."""
     base_url: str | None = None

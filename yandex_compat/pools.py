@@ -30,10 +30,10 @@ def _ssl_context() -> SSLContext:
 _Client = TypeVar("_Client", httpx.Client, httpx.AsyncClient)
 
 
-def _made(kind: type[_Client]) -> _Client:
+def new_client(kind: type[_Client], *, trust_env: bool = True) -> _Client:
     """A client; ConfigurationError where the environment's proxies or certificates allow none."""
     try:
-        return kind(verify=_ssl_context(), limits=_LIMITS)
+        return kind(verify=_ssl_context(), limits=_LIMITS, trust_env=trust_env)
     except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
         told = f"{type(error).__name__}: {error}"
     raise ConfigurationError(
@@ -57,7 +57,7 @@ class Pools:
         with self._lock:
             self._holders.add(holder)
             if self._client is None:
-                self._client = _made(httpx.Client)
+                self._client = new_client(httpx.Client)
             return self._client
 
     async def aclient(self, holder: object) -> httpx.AsyncClient:
@@ -69,7 +69,7 @@ class Pools:
                 return self._loops[loop][0]
             for closed in [other for other in list(self._loops) if other.is_closed()]:
                 del self._loops[closed]
-            client = _made(httpx.AsyncClient)
+            client = new_client(httpx.AsyncClient)
             life = self._open_until_loop_ends(loop, client)
             self._loops[loop] = (client, life)
         # Its first step makes it known to the loop, which closes it in shutdown_asyncgens.

@@ -2,13 +2,14 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Any
 
 import httpx
 
-from yandex_compat.auth import ApiKeyAuth, IamTokenAuth
+from yandex_compat.auth import ApiKeyAuth, CallableAuth, IamTokenAuth, OAuthAuth, ServiceAccountAuth
 from yandex_compat.catalogue import is_folder
 from yandex_compat.endpoints import DEFAULTS, Endpoints, endpoints_of
 from yandex_compat.errors import ConfigurationError
@@ -61,7 +62,7 @@ def resolve_settings(
     api: str = "chat",
     api_key: str | None = None,
     iam_token: str | None = None,
-    auth: httpx.Auth | None = None,
+    auth: httpx.Auth | Callable[[], Any] | None = None,
     folder_id: str | None = None,
     base_url: str | None = None,
     timeout: float | None = None,
@@ -75,7 +76,8 @@ def resolve_settings(
 ) -> Settings:
     """Settings from what was given, the environment, and defaults.
 
-    The environment's names are YC_API_KEY, YC_IAM_TOKEN and YC_FOLDER_ID.
+    The environment's names are YC_FOLDER_ID and, the first that is set, YC_API_KEY, YC_IAM_TOKEN,
+    YC_SERVICE_ACCOUNT_KEY_FILE or YC_OAUTH_TOKEN.
     Raises ConfigurationError naming the word that is missing or wrong.
     """
     if api not in _APIS:
@@ -150,19 +152,21 @@ def refuse_unknown_words(owner: str, given: Iterable[str], known: Iterable[str])
 
 
 def _resolve_auth(
-    api_key: str | None, iam_token: str | None, auth: httpx.Auth | None
+    api_key: str | None, iam_token: str | None, auth: httpx.Auth | Callable[[], Any] | None
 ) -> httpx.Auth:
     given = {"api_key": api_key, "iam_token": iam_token, "auth": auth}
     words = [word for word, value in given.items() if value is not None]
     if len(words) > 1:
         raise ConfigurationError(f"{' and '.join(words)} are both given: pass one credential.")
-    if auth is not None:
-        if not isinstance(auth, httpx.Auth):
-            raise ConfigurationError(
-                f"auth must be an httpx.Auth, not {type(auth).__name__}: pass a key as api_key=… "
-                f"and an IAM token as iam_token=…."
-            )
+    if isinstance(auth, httpx.Auth):
         return auth
+    if callable(auth):
+        return CallableAuth(auth)
+    if auth is not None:
+        raise ConfigurationError(
+            f"auth must be an httpx.Auth or a function that gives an IAM token, not "
+            f"{type(auth).__name__}: pass a key as api_key=… and an IAM token as iam_token=…."
+        )
     if api_key is not None:
         return ApiKeyAuth(api_key)
     if iam_token is not None:
@@ -171,8 +175,14 @@ def _resolve_auth(
         return ApiKeyAuth(key)
     if token := os.environ.get("YC_IAM_TOKEN"):
         return IamTokenAuth(token)
+    if path := os.environ.get("YC_SERVICE_ACCOUNT_KEY_FILE"):
+        return ServiceAccountAuth(path)
+    if oauth := os.environ.get("YC_OAUTH_TOKEN"):
+        return OAuthAuth(oauth)
     raise ConfigurationError(
-        "No credential: pass api_key=… or iam_token=…, or set YC_API_KEY or YC_IAM_TOKEN."
+        "No credential: pass api_key=… or iam_token=…, or set YC_API_KEY, YC_IAM_TOKEN, "
+        "YC_SERVICE_ACCOUNT_KEY_FILE or YC_OAUTH_TOKEN. On a virtual machine of Yandex Cloud, pass "
+        "auth=MetadataAuth()."
     )
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from contextlib import aclosing, closing, suppress
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any, Self, TypeVar
 from uuid import uuid4
 
@@ -11,7 +10,7 @@ import httpx
 from tenacity import AsyncRetrying, RetryCallState, Retrying
 
 from yandex_compat import __version__, jsontext
-from yandex_compat.auth import secrets_of
+from yandex_compat.auth import identity_of
 from yandex_compat.errors import ConfigurationError, YandexError
 from yandex_compat.failures import Failures
 from yandex_compat.limits import PACES, Pace
@@ -111,9 +110,7 @@ class Transport:
         settings = self.settings
         if not settings.requests_per_second:
             return None
-        # Of a secret, no more than a digest is kept.
-        secret = "\0".join(secrets_of(settings.auth)).encode()
-        credential = sha256(secret).digest() if secret else _Same(settings.auth)
+        credential = identity_of(settings.auth) or _Same(settings.auth)
         # The quota is one, whichever API is asked.
         quota = (credential, folder, settings.endpoints.chat)
         return PACES.of(quota, settings.requests_per_second)

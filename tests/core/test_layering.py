@@ -14,7 +14,7 @@ EMULATOR = CORE / "emulator"
 FRAMEWORKS = {"langchain_core", "langchain", "llama_index"}
 SPEAKS_HTTP = {
     "client.py", "auth.py", "errors.py", "settings.py", "pools.py", "bodies.py", "reading.py",
-    "failures.py", "transport.py", "endpoints.py",
+    "failures.py", "transport.py", "endpoints.py", "iam.py",
 }  # fmt: skip
 # What of the core an adapter may name: nothing that sends, frames or encodes.
 INNER = {
@@ -84,7 +84,7 @@ def test_the_core_stands_on_little_and_knows_no_framework(path):  # DESIGN Layou
         allowed.add("anyascii")
     if path.name == "limits.py":
         allowed.add("pyrate_limiter")
-    if path.name == "auth.py":
+    if path.name == "iam.py":
         allowed.add("jwt")
         assert "jwt" not in {name.split(".")[0] for name in imported(path, top_level_only=True)}
     if path.name in INHERITED:
@@ -122,7 +122,7 @@ def test_only_the_client_and_its_pools_await(
     # connection.py hands `aclose` on to the client.
     assert not awaits or path.name in {
         "client.py", "transport.py", "stored.py", "pools.py", "auth.py", "limits.py",
-        "connection.py", "batches.py",
+        "connection.py", "batches.py", "iam_tokens.py",
     }  # fmt: skip
 
 

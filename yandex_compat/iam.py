@@ -1,0 +1,199 @@
+"""Where IAM tokens come from: a signed JWT, an OAuth token, or a virtual machine (WIRE)."""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+import httpx
+
+from yandex_compat import jsontext
+from yandex_compat.errors import (
+    APIError,
+    ConfigurationError,
+    ConnectionFailed,
+    MalformedAnswer,
+    error_from_response,
+)
+from yandex_compat.hidden import Hidden
+from yandex_compat.iam_tokens import IamToken
+from yandex_compat.pools import new_client
+
+TOKENS_URL = "https://iam.api.cloud.yandex.net/iam/v1/tokens"
+"""Where tokens are given out, and the audience of each JWT, wherever it is sent."""
+METADATA_ADDRESS = "169.254.169.254"
+_METADATA_PATH = "/computeMetadata/v1/instance/service-accounts/default/token"
+_JWT_SECONDS = 3_600  # the longest that is taken
+_TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizedKey:
+    """The authorized key of a service account."""
+
+    id: str
+    service_account_id: str
+    private_key: Hidden
+
+    def signed(self) -> Hidden:
+        """A JWT that asks for a token; ConfigurationError where the key can't sign one."""
+        try:
+            import jwt
+        except ImportError:
+            raise ConfigurationError(
+                "A service account's key signs with PyJWT: pip install 'yandex-compat[iam]'."
+            ) from None
+        now = int(time.time())
+        words = {
+            "iss": self.service_account_id,
+            "aud": TOKENS_URL,
+            "iat": now,
+            "exp": now + _JWT_SECONDS,
+        }
+        try:
+            private = self.private_key.shown().encode()
+            return Hidden(jwt.encode(words, private, "PS256", {"kid": self.id}))
+        except (jwt.PyJWTError, NotImplementedError, TypeError, ValueError) as error:
+            kind = type(error).__name__
+        finally:
+            private = b""  # a traceback with locals would show it
+        raise ConfigurationError(
+            f"The private_key of the service account's key can't sign ({kind}): create the "
+            f"authorized key anew, and take its file as it is."
+        )
+
+
+def authorized_key(source: object) -> AuthorizedKey:
+    """The key in a file, in its text, or in a dict; ConfigurationError for what is none."""
+    words = source if isinstance(source, Mapping) else _decoded(_text_of(source))
+    known = ("id", "service_account_id", "private_key")
+    if not isinstance(words, Mapping) or not all(
+        isinstance(words.get(word), str) and words[word] for word in known
+    ):
+        raise ConfigurationError(
+            "A service account's key has id, service_account_id and private_key, as "
+            "`yc iam key create` writes it; this has not. (A static access key is another thing.)"
+        )
+    key = AuthorizedKey(words["id"], words["service_account_id"], Hidden(words["private_key"]))
+    key.signed()
+    return key
+
+
+def _text_of(source: object) -> Hidden:
+    if isinstance(source, str) and source.lstrip().startswith("{"):
+        return Hidden(source)
+    if not isinstance(source, str | os.PathLike):
+        raise ConfigurationError(
+            f"A service account's key is a path, its JSON text or a dict, not "
+            f"{type(source).__name__}."
+        )
+    try:
+        return Hidden(Path(source).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        kind = type(error).__name__
+    # A text that is no path may be the key itself: it is not repeated.
+    raise ConfigurationError(
+        f"The service account's key file (YC_SERVICE_ACCOUNT_KEY_FILE) can't be read ({kind})."
+    )
+
+
+def _decoded(text: Hidden) -> object:
+    try:
+        return jsontext.decode(text.shown())
+    except ValueError:
+        return None
+
+
+def exchanged(url: str, word: str, secret: Hidden) -> IamToken:
+    """The token for a JWT (`jwt`) or an OAuth token (`yandexPassportOauthToken`).
+
+    Raises APIError where it is refused, ConnectionFailed where no answer comes, MalformedAnswer
+    for another shape than documented.
+    """
+    response = _asked("POST", url, Hidden(jsontext.encode({word: secret.shown()}).decode()))
+    _refuse_bad_status(response, (secret.shown(),))
+    try:
+        answer = jsontext.decode(response.content)
+        ends = datetime.fromisoformat(answer["expiresAt"])
+        lifetime = (ends - _now(response)).total_seconds()
+        return _checked(answer["iamToken"], lifetime)
+    except (LookupError, TypeError, ValueError) as error:
+        kind = type(error).__name__
+    raise _malformed(url, kind)
+
+
+def of_machine(address: str) -> IamToken:
+    """The token of the service account of the virtual machine that this runs on."""
+    url = (address if "://" in address else f"http://{address}").rstrip("/") + _METADATA_PATH
+    response = _asked("GET", url, None)
+    _refuse_bad_status(response, ())
+    try:
+        answer = jsontext.decode(response.content)
+        return _checked(answer["access_token"], float(answer["expires_in"]))
+    except (LookupError, TypeError, ValueError) as error:
+        kind = type(error).__name__
+    raise _malformed(url, kind)
+
+
+def _checked(secret: object, lifetime: float) -> IamToken:
+    if not isinstance(secret, str) or not secret or not secret.isascii():
+        raise TypeError("no token")
+    if not lifetime > 0:
+        raise ValueError("an expired token")
+    return IamToken(secret, lifetime)
+
+
+def _now(response: httpx.Response) -> datetime:
+    """The server's own time, since this machine's clock may be wrong."""
+    try:
+        return parsedate_to_datetime(response.headers["date"]).astimezone(UTC)
+    except (LookupError, ValueError):
+        return datetime.now(UTC)
+
+
+def _asked(method: str, url: str, body: Hidden | None) -> httpx.Response:
+    machine = body is None
+    headers = {"Metadata-Flavor": "Google"} if machine else {"Content-Type": "application/json"}
+    try:
+        # No proxy knows a machine's own metadata.
+        with new_client(httpx.Client, trust_env=not machine) as client:
+            return client.request(
+                method,
+                url,
+                content=body.shown() if body else None,
+                headers=headers,
+                timeout=_TIMEOUT,
+                follow_redirects=False,
+            )
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        kind = type(error).__name__
+    hint = "is this a machine of Yandex Cloud with a service account?" if machine else "try again."
+    raise ConnectionFailed(
+        f"No IAM token: no answer from {url} ({kind}). Check the network, or {hint}"
+        if not machine
+        else f"No IAM token: no answer from {url} ({kind}): {hint}"
+    )
+
+
+def _refuse_bad_status(response: httpx.Response, secrets: tuple[str, ...]) -> None:
+    if response.is_success:
+        return
+    error = error_from_response(response.status_code, response.headers, response.content, secrets)
+    raise _of_iam(error, str(response.request.url))
+
+
+def _of_iam(error: APIError, url: str) -> APIError:
+    told = str(error).partition(". ")[0]
+    text = (
+        f"No IAM token from {url}: {told}. Check that the authorized key, OAuth token or service "
+        f"account of the machine is still there, and that this machine's clock is right."
+    )
+    error.args = (text,)
+    return error
+
+
+def _malformed(url: str, kind: str) -> MalformedAnswer:
+    return MalformedAnswer(f"No IAM token from {url}: its answer has another shape ({kind}).")
