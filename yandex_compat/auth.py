@@ -105,21 +105,21 @@ class _TokenAuth(httpx.Auth):
         self, request: httpx.Request
     ) -> Generator[httpx.Request, httpx.Response, None]:
         """Add the header, once more after a 401."""
-        token = self._keeper.token()
+        token = Hidden(self._keeper.token())
         response = yield _bearing(request, token)
         if response.status_code == httpx.codes.UNAUTHORIZED:
-            self._keeper.reject(token)
-            yield _bearing(request, self._keeper.token())
+            self._keeper.reject(token.shown())
+            yield _bearing(request, Hidden(self._keeper.token()))
 
     async def async_auth_flow(
         self, request: httpx.Request
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Add the header, once more after a 401."""
-        token = await self._keeper.atoken()
+        token = Hidden(await self._keeper.atoken())
         response = yield _bearing(request, token)
         if response.status_code == httpx.codes.UNAUTHORIZED:
-            self._keeper.reject(token)
-            yield _bearing(request, await self._keeper.atoken())
+            self._keeper.reject(token.shown())
+            yield _bearing(request, Hidden(await self._keeper.atoken()))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_kept": None}
@@ -212,24 +212,23 @@ class CallableAuth(httpx.Auth):
         if response.status_code == httpx.codes.UNAUTHORIZED:
             yield _bearing(request, await self._atoken())
 
-    def _token(self) -> str:
+    def _token(self) -> Hidden:
         if iscoroutinefunction(self._function):
             raise ConfigurationError(
                 "auth is an async function, which only async calls can wait for: pass a plain one."
             )
         return self._noted(self._function())
 
-    async def _atoken(self) -> str:
+    async def _atoken(self) -> Hidden:
         if iscoroutinefunction(self._function):
             return self._noted(await self._function())
         return self._noted(await asyncio.to_thread(self._function))
 
-    def _noted(self, token: object) -> str:
+    def _noted(self, token: object) -> Hidden:
         if iscoroutine(token):
             token.close()
-        checked = _checked("What the function of auth gave", token)
-        self._last = Hidden(checked)
-        return checked
+        self._last = Hidden(_checked("What the function of auth gave", token))
+        return self._last
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(…)"
@@ -246,6 +245,6 @@ def identity_of(auth: httpx.Auth) -> Hashable | None:
     return found
 
 
-def _bearing(request: httpx.Request, token: str) -> httpx.Request:
-    request.headers["Authorization"] = f"Bearer {token}"
+def _bearing(request: httpx.Request, token: Hidden) -> httpx.Request:
+    request.headers["Authorization"] = f"Bearer {token.shown()}"
     return request

@@ -2,17 +2,17 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from yandex_compat import jsontext
 from yandex_compat.errors import (
-    APIError,
     ConfigurationError,
     ConnectionFailed,
     MalformedAnswer,
@@ -115,14 +115,12 @@ def exchanged(url: str, word: str, secret: Hidden) -> IamToken:
     """
     response = _asked("POST", url, Hidden(jsontext.encode({word: secret.shown()}).decode()))
     _refuse_bad_status(response, (secret.shown(),))
-    try:
-        answer = jsontext.decode(response.content)
-        ends = datetime.fromisoformat(answer["expiresAt"])
-        lifetime = (ends - _now(response)).total_seconds()
-        return _checked(answer["iamToken"], lifetime)
-    except (LookupError, TypeError, ValueError) as error:
-        kind = type(error).__name__
-    raise _malformed(url, kind)
+    return _read(response, lambda answer: _exchanged(answer, _now(response)))
+
+
+def _exchanged(answer: Mapping[str, Any], now: datetime) -> IamToken:
+    ends = datetime.fromisoformat(answer["expiresAt"])
+    return _checked(answer["iamToken"], (ends - now).total_seconds())
 
 
 def of_machine(address: str) -> IamToken:
@@ -130,12 +128,21 @@ def of_machine(address: str) -> IamToken:
     url = (address if "://" in address else f"http://{address}").rstrip("/") + _METADATA_PATH
     response = _asked("GET", url, None)
     _refuse_bad_status(response, ())
+    return _read(
+        response,
+        lambda answer: _checked(answer["access_token"], float(answer["expires_in"])),
+    )
+
+
+def _read(response: httpx.Response, token_of: Callable[[Mapping[str, Any]], IamToken]) -> IamToken:
+    # No local of this frame, which a traceback may show, holds what the answer says.
     try:
-        answer = jsontext.decode(response.content)
-        return _checked(answer["access_token"], float(answer["expires_in"]))
+        return token_of(jsontext.decode(response.content))
     except (LookupError, TypeError, ValueError) as error:
         kind = type(error).__name__
-    raise _malformed(url, kind)
+    raise MalformedAnswer(
+        f"No IAM token from {response.request.url}: its answer has another shape ({kind})."
+    )
 
 
 def _checked(secret: object, lifetime: float) -> IamToken:
@@ -170,30 +177,19 @@ def _asked(method: str, url: str, body: Hidden | None) -> httpx.Response:
             )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         kind = type(error).__name__
-    hint = "is this a machine of Yandex Cloud with a service account?" if machine else "try again."
-    raise ConnectionFailed(
-        f"No IAM token: no answer from {url} ({kind}). Check the network, or {hint}"
-        if not machine
-        else f"No IAM token: no answer from {url} ({kind}): {hint}"
-    )
+    hint = "Is this a machine of Yandex Cloud with a service account?" if machine else "Try again."
+    raise ConnectionFailed(f"No IAM token: no answer from {url} ({kind}). {hint}")
 
 
 def _refuse_bad_status(response: httpx.Response, secrets: tuple[str, ...]) -> None:
     if response.is_success:
         return
     error = error_from_response(response.status_code, response.headers, response.content, secrets)
-    raise _of_iam(error, str(response.request.url))
-
-
-def _of_iam(error: APIError, url: str) -> APIError:
     told = str(error).partition(". ")[0]
     text = (
-        f"No IAM token from {url}: {told}. Check that the authorized key, OAuth token or service "
-        f"account of the machine is still there, and that this machine's clock is right."
+        f"No IAM token from {response.request.url}: {told}. Check that the authorized key, OAuth "
+        f"token or service account of the machine is still there, and that this machine's clock "
+        f"is right."
     )
     error.args = (text,)
-    return error
-
-
-def _malformed(url: str, kind: str) -> MalformedAnswer:
-    return MalformedAnswer(f"No IAM token from {url}: its answer has another shape ({kind}).")
+    raise error

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from weakref import WeakSet, WeakValueDictionary
 
@@ -92,8 +93,14 @@ class TokenKeeper:
             usable = held if held and now < held.dead_at else None
             if usable and now < self._not_before:
                 return usable.secret
-            exchange = self._under_way = self._under_way or self._begun()
-            return usable.secret if usable else exchange
+            if self._under_way is None:
+                # Whoever has a token can do without a new one yet.
+                with suppress(*([ConnectionFailed] if usable else [])):
+                    self._under_way = self._begun()
+            if usable:
+                return usable.secret
+            assert self._under_way is not None
+            return self._under_way
 
     def _begun(self) -> "Future[_Held | BaseException]":
         outcome: Future[_Held | BaseException] = Future()

@@ -33,6 +33,7 @@ from yandex_compat.iam_tokens import IamToken, TokenKeeper
 IAM = "/iam/v1/tokens"
 METADATA = "/computeMetadata/v1/instance/service-accounts/default/token"
 OAUTH = "y0_test-oauth"
+TOKEN = "t1.had-by-exchange"
 
 
 def exchanges(emulator):
@@ -206,9 +207,9 @@ def test_a_credential_survives_a_pickle_and_keeps_its_secret(auths, kind):
         ({"status": 401, "body": {"code": 16, "message": "gone"}}, AuthenticationError),
         ({"status": 200, "body": {}}, MalformedAnswer),
         ({"status": 200, "body": "<html>"}, MalformedAnswer),
-        ({"status": 200, "body": {"iamToken": "t1", "expiresAt": "never"}}, MalformedAnswer),
+        ({"status": 200, "body": {"iamToken": TOKEN, "expiresAt": "never"}}, MalformedAnswer),
         (
-            {"status": 200, "body": {"iamToken": "t1", "expiresAt": "2020-01-01T00:00:00Z"}},
+            {"status": 200, "body": {"iamToken": TOKEN, "expiresAt": "2020-01-01T00:00:00Z"}},
             MalformedAnswer,
         ),
     ],
@@ -221,7 +222,9 @@ def test_an_exchange_that_fails_is_told(emulator, made, request_of, script, kind
         asked(client, request_of(), asynchronous)
     assert len(emulator.requests) == 1
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    assert OAUTH not in "".join(shown.format()) + repr(vars(caught.value))
+    seen = "".join(shown.format()) + repr(vars(caught.value))
+    assert OAUTH not in seen
+    assert TOKEN not in seen.replace(repr(script), "")  # which is a local of this test
 
 
 def test_an_exchange_that_fails_for_a_moment_is_tried_again(emulator, made, request_of, waits):
@@ -356,6 +359,20 @@ async def test_a_plain_function_runs_beside_the_event_loop(made, request_of):
     client = made(lambda: seen.append(threading.get_ident()) or "t1.test-token")
     await client.acomplete(request_of())
     assert loop_thread not in seen
+
+
+def test_a_refused_token_shows_in_no_local(emulator, made, request_of):
+    client = made(fresh(OAuthAuth(OAUTH, url=emulator.iam_url)))
+    client.complete(request_of())
+    [token] = (held for held in client.auth.secrets if held != OAUTH)
+    emulator.expire_tokens()
+    emulator.script({"path": IAM, "status": 503, "body": "later"})
+    with pytest.raises(ServerError) as caught:
+        client.complete(request_of())
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    # The frame of this test has it.
+    frames = [frame for frame in shown.stack if frame.filename != __file__]
+    assert token not in str([frame.locals for frame in frames])
 
 
 @every_way
