@@ -49,6 +49,11 @@ class Transport:
         self.settings = settings
         self.failures = Failures(settings)
         self._policy = RetryPolicy(settings.max_retries)
+        # An API has no redirects, and another host none of the key: also a user's client that
+        # follows them would take the user's own headers along.
+        self._sent_as: dict[str, Any] = {
+            "stream": True, "auth": settings.auth, "follow_redirects": False
+        }  # fmt: skip
         self._http_client = _checked_client("http_client", http_client, httpx.Client)
         self._http_async_client = _checked_client(
             "http_async_client", http_async_client, httpx.AsyncClient
@@ -178,7 +183,7 @@ class Transport:
         request = self._request(client, outgoing)
         failure: YandexError | None = None
         try:
-            response = client.send(request, stream=True, auth=self.settings.auth)
+            response = client.send(request, **self._sent_as)
             if not (outgoing.stream and response.is_success):
                 with closing(response), _body_may_break(response):
                     response.read()
@@ -202,7 +207,7 @@ class Transport:
         request = self._request(client, outgoing)
         failure: YandexError | None = None
         try:
-            response = await client.send(request, stream=True, auth=self.settings.auth)
+            response = await client.send(request, **self._sent_as)
             if not (outgoing.stream and response.is_success):
                 async with aclosing(response):
                     with _body_may_break(response):

@@ -1,5 +1,6 @@
 """No secret in any text, repr, pickle or error, even where the server repeats it."""
 
+import asyncio
 import pickle
 import traceback
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from yandex_compat import (
     ConfigurationError,
     IamTokenAuth,
     MalformedAnswer,
+    NotFoundError,
     PermissionDeniedError,
     YandexClient,
     YandexError,
@@ -331,3 +333,27 @@ def test_long_runs_are_blotted_in_time_linear_in_their_length(secret, text):
     """A pattern that is quadratic would not end within the time of a test."""
     told = without_secrets([secret], f"{text * 1_000_000} {secret}")
     assert told == f"{text * 1_000_000} ***"
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_no_redirect_takes_the_key_or_a_header_to_another_host(request_of, asynchronous):
+    """Not even where the user's own client follows redirects."""
+    hosts = []
+
+    def service(request: httpx.Request) -> httpx.Response:
+        hosts.append(request.url.host)
+        return httpx.Response(307, headers={"location": "https://elsewhere.test/v1"})
+
+    transport = httpx.MockTransport(service)
+    client = YandexClient(
+        api_key=KEY,
+        folder_id="f",
+        base_url="https://h.test/v1",
+        default_headers={"x-token": "header-secret"},
+        http_client=httpx.Client(transport=transport, follow_redirects=True),
+        http_async_client=httpx.AsyncClient(transport=transport, follow_redirects=True),
+    )
+    asked = request_of()
+    with pytest.raises(NotFoundError, match="base_url"):
+        asyncio.run(client.acomplete(asked)) if asynchronous else client.complete(asked)
+    assert hosts == ["h.test"]
