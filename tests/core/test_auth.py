@@ -27,7 +27,9 @@ from yandex_compat import (
     ServiceAccountAuth,
     YandexClient,
     YandexError,
+    iam,
 )
+from yandex_compat.hidden import Hidden
 from yandex_compat.iam_tokens import IamToken, TokenKeeper
 
 IAM = "/iam/v1/tokens"
@@ -443,3 +445,14 @@ def test_both_adapters_take_each_credential(emulator, auths, kind):
         model = kind(auth=auth, **words)
         told = model.invoke("Hi").text if kind is ChatYandex else model.complete("Hi").text
         assert told == "You said: Hi"
+
+
+@pytest.mark.parametrize("wrong", [{"expiresAt": "never"}, {"expiresAt": "2020-01-01T00:00:00Z"}])
+def test_no_frame_of_an_exchange_holds_what_was_answered(emulator, wrong):
+    emulator.script({"path": IAM, "status": 200, "body": {"iamToken": TOKEN, **wrong}})
+    with pytest.raises(MalformedAnswer) as caught:
+        iam.exchanged(emulator.iam_url, "yandexPassportOauthToken", Hidden(OAUTH))
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    seen = str([frame.locals for frame in shown.stack])
+    assert TOKEN not in seen
+    assert OAUTH not in seen

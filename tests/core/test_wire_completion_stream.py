@@ -235,7 +235,7 @@ def test_lines_without_alternatives_bring_usage():
 
 
 def test_work_is_linear_in_the_bytes_received(monkeypatch):
-    """Each line is decoded once. That it is compared once is seen in what each delta holds."""
+    """Each line is decoded once; how often its text is compared is not counted here."""
     read_bytes: list[int] = []
     from yandex_compat.wires import values
 
