@@ -4,13 +4,14 @@ PYTHON ?= python3
 INSTALL ?= $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 VENV := .venv
 READY := $(VENV)/.ready
+LOWEST := .venv-lowest
 RESULTS := .results.xml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test tables lint typecheck ci clean
+.PHONY: help demo test test-lowest tables lint typecheck ci clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This is Python %s; take 3.11 or newer: make PYTHON=python3.11 ..." % sys.version.split()[0])'
@@ -24,6 +25,12 @@ demo: $(READY) ## run the main job: chain, agent, parsed answer, query engine, F
 
 test: $(READY) ## run every test, with the branch coverage of the core
 	$(VENV)/bin/python -m pytest -q -n 2 --cov --cov-report=term --junitxml=$(RESULTS)
+
+test-lowest: ## run every test on the oldest versions that pyproject.toml allows (ten minutes)
+	@test -x $(LOWEST)/bin/uv || { $(PYTHON) -m venv $(LOWEST) && $(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check uv; }
+	@$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST) --link-mode=copy --resolution lowest-direct --editable '.[all,dev]'
+	$(LOWEST)/bin/python tests/lowest_versions.py
+	$(LOWEST)/bin/python -m pytest -q -n 2
 
 tables: $(READY) ## run LangChain's standard suites and write README's tables
 	$(VENV)/bin/python tests/readme_tables.py
@@ -39,4 +46,4 @@ ci: lint typecheck test ## what CI runs: lint, types, tests, and README's tables
 	$(VENV)/bin/python tests/readme_tables.py --check $(RESULTS)
 
 clean: ## remove the environment and what tools left behind
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .coverage $(RESULTS) dist build
+	rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .coverage $(RESULTS) dist build

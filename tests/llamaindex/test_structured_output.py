@@ -482,7 +482,7 @@ def test_a_function_takes_no_list(llm, emulator):
 
 
 async def test_what_forgives_a_value_error_does_not_forgive_a_malformed_answer(llm, emulator):
-    extractor = SchemaLLMPathExtractor(llm=llm, raise_on_error=False)
+    extractor = SchemaLLMPathExtractor(llm=llm)
     emulator.script({"text": '{"wrong": 1}'})
     with pytest.raises(MalformedAnswer):
         await extractor.acall([TextNode(text="Париж")])
