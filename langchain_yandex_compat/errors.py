@@ -47,6 +47,10 @@ class YandexRequestTimedOut(core.RequestTimedOut, langchain.ModelTimeoutError):
     """No answer came in time."""
 
 
+class YandexNoFreePlace(core.NoFreePlace, langchain.ModelTimeoutError):
+    """Too many generations ran at once for another to begin in time; nothing was sent."""
+
+
 class YandexStreamInterrupted(core.StreamInterrupted, langchain.ModelConnectionError):
     """A streamed answer stopped before its end."""
 
@@ -79,6 +83,7 @@ _TWINS: dict[type[core.YandexError], type[core.YandexError]] = {
         YandexServerError,
         YandexConnectionFailed,
         YandexRequestTimedOut,
+        YandexNoFreePlace,
         YandexStreamInterrupted,
         YandexConfigurationError,
         YandexUnsupportedError,

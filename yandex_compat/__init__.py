@@ -23,9 +23,9 @@ _HOMES = {
     ],
     "errors": [
         "APIError", "AuthenticationError", "ConfigurationError", "ConnectionFailed",
-        "ContextOverflowError", "InvalidRequestError", "MalformedAnswer", "NotFoundError",
-        "PermissionDeniedError", "RateLimitError", "RequestTimedOut", "ServerError",
-        "StreamInterrupted", "ToolChoiceIgnored", "UnsupportedError", "YandexError",
+        "ContextOverflowError", "InvalidRequestError", "MalformedAnswer", "NoFreePlace",
+        "NotFoundError", "PermissionDeniedError", "RateLimitError", "RequestTimedOut",
+        "ServerError", "StreamInterrupted", "ToolChoiceIgnored", "UnsupportedError", "YandexError",
     ],
     "messages": ["ImagePart", "Message", "TextPart", "ToolCall"],
     "operations": ["Operation"],
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from yandex_compat.errors import ContextOverflowError as ContextOverflowError
     from yandex_compat.errors import InvalidRequestError as InvalidRequestError
     from yandex_compat.errors import MalformedAnswer as MalformedAnswer
+    from yandex_compat.errors import NoFreePlace as NoFreePlace
     from yandex_compat.errors import NotFoundError as NotFoundError
     from yandex_compat.errors import PermissionDeniedError as PermissionDeniedError
     from yandex_compat.errors import RateLimitError as RateLimitError

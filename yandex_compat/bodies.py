@@ -1,20 +1,27 @@
-"""The body of an open blocking response: how it is closed, and how its end is hurried."""
+"""The body of an open response: how it is begun, closed, and how its end is hurried."""
 
+import asyncio
 import socket
 import threading
 from _thread import start_new_thread
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
+from itertools import chain
+from math import inf
 
 import httpx
 
+from yandex_compat.deadlines import NEVER, Deadline
+
 # Seconds that the closer of a stream waits to see it closed.
 _CLOSED_SOON = 0.02
-_REACHABLE: dict[int, tuple[httpx.Response, Iterator[bytes]]] = {}
+_REACHABLE: dict[int, tuple["OpenBody", Iterator[bytes]]] = {}
 
 
 class OpenBody:
     """Gives the pieces of a response's body, and closes it, wherever its reader is dropped.
+
+    With it goes what is held while it is open, such as its place among the concurrent ones.
 
     httpcore closes a response under a lock that can't be taken twice, and Python's collector may
     drop a forgotten stream at any moment, under that very lock too: closed there, the thread would
@@ -22,43 +29,107 @@ class OpenBody:
     then it stays reachable, since httpcore's own generators would close it just the same.
     """
 
-    def __init__(self, response: httpx.Response) -> None:
-        self._response = response
+    def __init__(self, response: httpx.Response, deadline: Deadline = NEVER) -> None:
+        self.response = response
+        self.deadline = deadline
+
+    def read(self) -> None:
+        """Read all of it."""
+        with hung_up_after(self.deadline.left, self.response):
+            self.response.read()
+
+    def begin(self, held: ExitStack) -> None:
+        """Read the first piece, the last that can fail and be asked for again; keep what is held.
+
+        `held` closes the response first of all.
+        """
+        held.enter_context(hung_up_after(self.deadline.left, self.response))
+        pieces = self.response.iter_bytes()
+        self._pieces = chain([next(pieces, b"")], pieces)
+        self._held = held.pop_all()
+        _REACHABLE[id(self.response)] = (self, pieces)
 
     def __enter__(self) -> Iterator[bytes]:
-        pieces = self._response.iter_bytes()
-        _REACHABLE[id(self._response)] = (self._response, pieces)
-        return pieces
+        return self._pieces
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         if kind is not GeneratorExit:
-            _close(self._response)
+            self._close()
             return
         closed = threading.Event()
         try:
             # threading.Thread has locks of its own, under which the collector may run as well.
-            start_new_thread(_close, (self._response, closed))
+            start_new_thread(self._close, (closed,))
         except RuntimeError:
-            _close(self._response)
+            self._close()
         else:
             closed.wait(_CLOSED_SOON)
 
+    def _close(self, closed: threading.Event | None = None) -> None:
+        try:
+            self._held.close()
+        finally:
+            _REACHABLE.pop(id(self.response), None)
+            if closed:
+                closed.set()
 
-def _close(response: httpx.Response, closed: threading.Event | None = None) -> None:
-    try:
-        response.close()
-    finally:
-        _REACHABLE.pop(id(response), None)
-        if closed:
-            closed.set()
+
+class AsyncOpenBody:
+    """Gives the pieces of a response's body in an event loop, and closes it, as OpenBody does."""
+
+    def __init__(self, response: httpx.Response, deadline: Deadline = NEVER) -> None:
+        self.response = response
+        self.deadline = deadline
+
+    async def read(self) -> None:
+        """Read all of it; TimeoutError at the deadline."""
+        async with in_time(self.deadline):
+            await self.response.aread()
+
+    async def begin(self, held: AsyncExitStack) -> None:
+        """Read the first piece, the last that can fail and be asked for again; keep what is held.
+
+        `held` closes the response first of all.
+        """
+        self._rest = self.response.aiter_bytes()
+        async with in_time(self.deadline):
+            self._first = await anext(self._rest, b"")
+        self._held = held.pop_all()
+
+    async def __aenter__(self) -> AsyncIterator[bytes]:
+        return self._pieces()
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._held.aclose()
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        yield self._first
+        if self.deadline is NEVER:
+            async for piece in self._rest:
+                yield piece
+            return
+        while True:
+            async with in_time(self.deadline):
+                piece = await anext(self._rest, b"")
+            if not piece:
+                return
+            yield piece
+
+
+def in_time(deadline: Deadline) -> asyncio.Timeout:
+    """Raises TimeoutError at a deadline."""
+    return asyncio.timeout(None if deadline is NEVER else deadline.left)
 
 
 @contextmanager
 def hung_up_after(seconds: float, response: httpx.Response) -> Iterator[None]:
     """Shuts a response's connection down if what is done here takes longer.
 
-    httpx fixes the read timeout when a request is sent, so a blocking read can't be hurried else.
+    A blocking read can't be hurried else: its own timeout counts from the last bytes.
     """
+    if seconds == inf:
+        yield
+        return
     stream = response.extensions.get("network_stream")
     own = stream.get_extra_info("socket") if stream and not response.is_closed else None
     if own is None or own.fileno() < 0:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -14,7 +14,7 @@ import httpx
 
 from yandex_compat import catalogue
 from yandex_compat.batches import ain_order, in_order
-from yandex_compat.bodies import OpenBody, hung_up_after
+from yandex_compat.bodies import hung_up_after
 from yandex_compat.catalogue import Model
 from yandex_compat.completion import Completion, CompletionRequest, Delta, Embedding, Token
 from yandex_compat.errors import MalformedAnswer, UnsupportedError
@@ -61,7 +61,12 @@ class YandexClient:
         folder_id: str | None = None,
         base_url: str | None = None,
         timeout: float | None = None,
+        connect_timeout: float | None = None,
+        first_byte_timeout: float | None = None,
+        total_timeout: float | None = None,
         max_retries: int | None = None,
+        max_concurrency: int | None = None,
+        limiter: object = None,
         requests_per_second: float | None = None,
         mode: str | None = None,
         deferred_timeout: float | None = None,
@@ -79,7 +84,12 @@ class YandexClient:
             folder_id=folder_id,
             base_url=base_url,
             timeout=timeout,
+            connect_timeout=connect_timeout,
+            first_byte_timeout=first_byte_timeout,
+            total_timeout=total_timeout,
             max_retries=max_retries,
+            max_concurrency=max_concurrency,
+            limiter=limiter,
             requests_per_second=requests_per_second,
             mode=mode,
             deferred_timeout=deferred_timeout,
@@ -202,8 +212,8 @@ class YandexClient:
         with of_operation(operation_id):
             while True:
                 response = None
-                with polling.look():
-                    response = self._transport.send(outgoing)
+                with polling.look() as deadline:
+                    response = self._transport.send(outgoing, deadline)
                 if response and (done := self._operation(response, request).completion):
                     return done
                 time.sleep(polling.wait())
@@ -221,8 +231,8 @@ class YandexClient:
         with of_operation(operation_id):
             while True:
                 response = None
-                with polling.look():
-                    response = await self._transport.asend(outgoing)
+                with polling.look() as deadline:
+                    response = await self._transport.asend(outgoing, deadline)
                 if response and (done := self._operation(response, request).completion):
                     return done
                 await asyncio.sleep(polling.wait())
@@ -233,34 +243,35 @@ class YandexClient:
         Raises StreamInterrupted where the answer stops before its end. Closing the generator
         closes the connection.
         """
-        response = self._transport.send(self._outgoing_completion(request, stream=True))
-        reading = StreamReading(request, response, self._api)
-        with OpenBody(response) as pieces:
-            with self._transport.failures.of_reading(reading):
+        body = self._transport.open(self._outgoing_completion(request, stream=True))
+        reading = StreamReading(request, body.response, self._api)
+        failures = partial(self._transport.failures.of_reading, reading, body.deadline)
+        with body as pieces:
+            with failures():
                 for data in pieces:
                     yield from reading.feed(data)
                     if reading.stopped:
                         return
                     if reading.done:
                         break
-            with self._transport.failures.of_reading(reading):
+            with failures():
                 yield from reading.close()
-            if _is_shared(response):
+            if _is_shared(body.response):
                 return
             # Whatever fails from here on, the answer has been given: OSError and RuntimeError come
             # where no descriptor or no thread is left to watch the connection with.
-            failures = (httpx.RequestError, OSError, RuntimeError)
-            with suppress(*failures), hung_up_after(_PATIENCE, response):
+            ignored = (httpx.RequestError, OSError, RuntimeError)
+            with suppress(*ignored), hung_up_after(_PATIENCE, body.response):
                 for _ in pieces:
                     pass
 
     async def astream(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
         """Ask for an answer in deltas, as `stream` does."""
-        response = await self._transport.asend(self._outgoing_completion(request, stream=True))
-        reading = StreamReading(request, response, self._api)
-        async with aclosing(response):
-            pieces = response.aiter_bytes()
-            with self._transport.failures.of_reading(reading):
+        body = await self._transport.aopen(self._outgoing_completion(request, stream=True))
+        reading = StreamReading(request, body.response, self._api)
+        failures = partial(self._transport.failures.of_reading, reading, body.deadline)
+        async with body as pieces:
+            with failures():
                 async for data in pieces:
                     for delta in reading.feed(data):
                         yield delta
@@ -268,10 +279,10 @@ class YandexClient:
                         return
                     if reading.done:
                         break
-            with self._transport.failures.of_reading(reading):
+            with failures():
                 for delta in reading.close():
                     yield delta
-            if _is_shared(response):
+            if _is_shared(body.response):
                 return
             with suppress(httpx.RequestError, TimeoutError):
                 async with asyncio.timeout(_PATIENCE):
@@ -350,7 +361,9 @@ class YandexClient:
             )
         uri = catalogue.model_uri(request.model, self._settings.folder_id)
         body = self._api.encode(request, uri, catalogue.profile_for(request.model), stream=stream)
-        return self._asking(self._api.completion_path, uri, body, stream=stream)
+        folder, name = catalogue.folder_of(uri), catalogue.bare_name(uri)
+        places = self._transport.places(folder, name)
+        return self._asking(self._api.completion_path, uri, body, stream=stream, places=places)
 
     def _outgoing_embedding(self, text: str, model: str) -> Outgoing:
         uri = catalogue.model_uri(model, self._settings.folder_id, "emb")
@@ -416,7 +429,7 @@ class YandexClient:
         """A request to the chosen API about a model."""
         headers = {self._api.folder_header: catalogue.folder_of(uri) or ""}
         return self._transport.outgoing(
-            "POST", self._settings.base_url + path, headers, body, **more
+            "POST", self._settings.base_url + path, headers, body, limited=True, **more
         )
 
     def _completion(self, response: httpx.Response, request: CompletionRequest) -> Completion:

@@ -4,6 +4,7 @@ A pydantic model, since both frameworks' own classes are; the core itself does w
 """
 
 import os
+import pickle
 from collections.abc import Mapping
 from copy import copy, deepcopy
 from functools import cache
@@ -46,8 +47,24 @@ class Connection(BaseModel):
     """The root of the API, where it is not the service's own."""
     timeout: float | None = None
     """Seconds to wait for the next bytes; default 120."""
+    connect_timeout: float | None = None
+    """Seconds to wait for a connection; default 10, and no more than `timeout`."""
+    first_byte_timeout: float | None = None
+    """Seconds to wait for an answer to begin; default `timeout`."""
+    total_timeout: float | None = None
+    """Seconds after which a whole call has ended, its waits and second tries included; no default.
+    """
     max_retries: int | None = None
     """How often a failed request is tried again; default 2."""
+    max_concurrency: int | None = None
+    """How many generations of one model run at once, of all that share its quota; 0 lets all.
+
+    Default 10, the service's quota, and 0 for another's server. Those beyond it wait their turn;
+    where none comes free for `timeout` seconds, NoFreePlace is raised.
+    """
+    limiter: Any = Field(default=None, exclude=True, repr=False)
+    """A context manager, blocking or async, that each request is sent within, such as a semaphore
+    that several machines share."""
     data_logging: bool = True
     """Whether the service may log prompts and answers."""
     default_headers: dict[str, str] | None = Field(default=None, exclude=True, repr=False)
@@ -117,6 +134,7 @@ class Connection(BaseModel):
 
     def __getstate__(self) -> dict[Any, Any]:
         # LlamaIndex tries each value and deletes, from the living object, what has no pickle.
+        _check_pickle(self.limiter)
         bare = copy(self)
         bare._made = None
         for word in _LIVE:
@@ -135,7 +153,7 @@ class Connection(BaseModel):
         # Clients and limiters hold locks, which have no copy, and serve all copies; a credential is
         # refreshed once for all.
         memo = {} if memo is None else memo
-        for word in ("auth", "rate_limiter", *_LIVE):
+        for word in ("auth", "limiter", "rate_limiter", *_LIVE):
             shared = getattr(self, word, None)
             memo[id(shared)] = shared
         return super().__deepcopy__(memo)
@@ -152,6 +170,20 @@ def _check_secret(word: str, value: object) -> None:
         raise ConfigurationError(
             f"{word} must be a text or a SecretStr, not {type(value).__name__}."
         )
+
+
+def _check_pickle(limiter: object) -> None:
+    # Left out, it would let more requests pass than it was to.
+    try:
+        pickle.dumps(limiter)
+    except Exception as error:
+        kind = type(error).__name__
+    else:
+        return
+    raise ConfigurationError(
+        f"limiter has no pickle ({kind}), so that another process could not keep to it: pass one "
+        f"that processes can share, or pickle a copy without one."
+    )
 
 
 def _credentials(words: Mapping[str, Any]) -> list[Any]:

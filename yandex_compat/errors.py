@@ -13,6 +13,7 @@ YandexError
 │   └── ServerError                 5xx
 ├── ConnectionFailed            no answer came
 │   ├── RequestTimedOut             not in time
+│   │   └── NoFreePlace                 too many generations at once; nothing was sent
 │   └── StreamInterrupted           an answer stopped before its end
 ├── MalformedAnswer             an answer came that is not what the service documents
 └── ToolChoiceIgnored           a call was required and the model answered without one
@@ -129,6 +130,12 @@ class ConnectionFailed(YandexError):
 
 class RequestTimedOut(ConnectionFailed):
     """No answer came in time."""
+
+
+class NoFreePlace(RequestTimedOut):
+    """Too many generations ran at once for another to begin in time; nothing was sent."""
+
+    retryable = False
 
 
 class StreamInterrupted(ConnectionFailed):

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import httpx
 
 from yandex_compat.auth import secrets_of
+from yandex_compat.deadlines import Deadline
 from yandex_compat.errors import (
     APIError,
     ConfigurationError,
@@ -81,17 +82,25 @@ class Failures:
                 error.args = (without_secrets(secrets, str(error)),)
             raise
 
-    def of_sending(self, error: Exception, request: httpx.Request) -> YandexError:
-        """The error that httpx's own stands for, where no answer came."""
-        failure = self._unanswered(error, request)
+    def of_sending(
+        self, error: Exception, request: httpx.Request, deadline: Deadline
+    ) -> YandexError:
+        """The error that httpx's own stands for, where no whole answer came."""
+        failure = (
+            RequestTimedOut(f"No answer in time ({deadline.word}). Try again, or raise it.")
+            if deadline.has_passed
+            else self._unanswered(error, request)
+        )
         failure.client_request_id = _client_request_id(request)
         return failure
 
     def _unanswered(self, error: Exception, request: httpx.Request) -> YandexError:
         if isinstance(error, httpx.TimeoutException):
+            word = self._word_of(error, request)
+            seconds = getattr(self._settings, word)
             return RequestTimedOut(
-                f"No answer in time ({type(error).__name__}, timeout={self._settings.timeout} s). "
-                f"Try again, or raise timeout."
+                f"No answer in time ({type(error).__name__}, {word}={seconds:g} s). Try again, or "
+                f"raise {word}."
             )
         if isinstance(error, httpx.LocalProtocolError):
             # Its own text repeats the header that can't be sent, which may be the credential.
@@ -115,19 +124,32 @@ class Failures:
             f"network, or try again."
         )
 
+    def _word_of(self, error: httpx.TimeoutException, request: httpx.Request) -> str:
+        """The constructor word that sets how long what failed may take."""
+        if isinstance(error, httpx.ConnectTimeout):
+            return "connect_timeout"
+        # Between the bytes of an answer, it is `timeout` that counts.
+        waited = request.extensions["timeout"]["read"]
+        if isinstance(error, httpx.ReadTimeout) and waited != self._settings.timeout:
+            return "first_byte_timeout"
+        return "timeout"
+
     @contextmanager
-    def of_reading(self, reading: StreamReading) -> Iterator[None]:
+    def of_reading(self, reading: StreamReading, deadline: Deadline) -> Iterator[None]:
         """Failures of an open stream; one that comes after the answer's end means nothing."""
         try:
             with self.inside(reading.response):
                 yield
-        except httpx.RequestError as error:
+        except (httpx.RequestError, TimeoutError) as error:
             if reading.ended:
                 return
             request = reading.response.request
+            why = f"{deadline.word} has passed"
+            if not deadline.has_passed:
+                why = self._told(error, request)
             interrupted = StreamInterrupted(
-                f"The stream broke before the answer ended ({self._told(error, request)}). Ask "
-                f"again; what arrived is in the error's `partial`.",
+                f"The stream broke before the answer ended ({why}). Ask again; what arrived is in "
+                f"the error's `partial`.",
                 partial=reading.partial,
             )
             interrupted.client_request_id = _client_request_id(request)

@@ -15,6 +15,9 @@ from itertools import count
 from math import ceil
 from typing import TYPE_CHECKING, cast
 
+from yandex_compat.deadlines import NEVER, Deadline
+from yandex_compat.errors import RequestTimedOut
+
 if TYPE_CHECKING:
     from pyrate_limiter import Rate
 
@@ -56,24 +59,24 @@ class Pace:
             self.per_second = per_second
             self._bucket.rates = [self._window(per_second)]
 
-    def wait(self) -> None:
-        """Wait until one more request may go out."""
+    def wait(self, deadline: Deadline = NEVER) -> None:
+        """Wait until one more request may go out; RequestTimedOut at the deadline."""
         ticket = next(self._tickets)
         try:
             self._queue(ticket)
             while seconds := self._passed_or_wait(ticket):
-                time.sleep(seconds)
+                time.sleep(_in_time(seconds, deadline))
         except BaseException:
             self._leave(ticket)
             raise
 
-    async def await_turn(self) -> None:
+    async def await_turn(self, deadline: Deadline = NEVER) -> None:
         """Wait until one more request may go out, as `wait` does."""
         ticket = next(self._tickets)
         try:
             self._queue(ticket)
             while seconds := self._passed_or_wait(ticket):
-                await asyncio.sleep(seconds)
+                await asyncio.sleep(_in_time(seconds, deadline))
         except BaseException:
             self._leave(ticket)
             raise
@@ -108,6 +111,16 @@ class Pace:
                 free = window.interval
             # What is left of a millisecond must not become a loop without a pause.
             return max(1, free) / 1000
+
+
+def _in_time(seconds: float, deadline: Deadline) -> float:
+    if deadline.has_passed:
+        raise RequestTimedOut(
+            f"Its turn did not come in time ({deadline.word}), since embeddings keep to a pace: "
+            f"nothing was sent. Raise total_timeout, or requests_per_second where the quota allows "
+            f"more."
+        )
+    return min(seconds, deadline.left)
 
 
 def _milliseconds() -> int:

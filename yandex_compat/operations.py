@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from yandex_compat import jsontext
 from yandex_compat.completion import Completion
+from yandex_compat.deadlines import Deadline
 from yandex_compat.errors import (
     ConfigurationError,
     MalformedAnswer,
@@ -20,6 +21,7 @@ from yandex_compat.errors import (
 DEFERRED_PATH = "/completionAsync"
 _ID = re.compile(r"\w[\w.-]*", re.ASCII)
 _FORGIVEN = 5
+_LAST_LOOK = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +92,13 @@ class Polling:
         self._wait = 1.0
 
     @contextmanager
-    def look(self) -> Iterator[None]:
-        """One look; its failure, if it may pass, is forgiven a few times in a row."""
+    def look(self) -> Iterator[Deadline]:
+        """One look, and by when it must have ended; a failure that may pass is forgiven.
+
+        The last one, at the deadline, gets a few seconds still.
+        """
         try:
-            yield
+            yield Deadline.after("deferred_timeout", max(self._left, _LAST_LOOK))
         except YandexError as error:
             self._failed += 1
             if error.retryable and self._failed <= _FORGIVEN and self._left > 0:

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 from yandex_compat.errors import YandexError
 
@@ -28,8 +29,11 @@ class RetryPolicy:
     longest_retry_after: float = 60.0
     draw: Callable[[float, float], float] = _draw
 
-    def wait_after(self, attempt: int, error: BaseException) -> float | None:
-        """Seconds to wait after failed attempt number `attempt` (from 1); None: give up."""
+    def wait_after(self, attempt: int, error: BaseException, left: float = inf) -> float | None:
+        """Seconds to wait after failed attempt number `attempt` (from 1); None: give up.
+
+        `left` seconds are left for the whole: a wait that takes all of them is none.
+        """
         if attempt > self.max_retries:
             return None
         if not isinstance(error, YandexError) or not error.retryable:
@@ -37,4 +41,5 @@ class RetryPolicy:
         asked = getattr(error, "retry_after", None) or 0.0
         if asked > self.longest_retry_after:
             return None
-        return asked + self.draw(0.0, min(self.longest, self.first * 2 ** min(attempt - 1, 32)))
+        wait = asked + self.draw(0.0, min(self.longest, self.first * 2 ** min(attempt - 1, 32)))
+        return wait if wait < left else None

@@ -13,6 +13,7 @@ from yandex_compat.auth import ApiKeyAuth, CallableAuth, IamTokenAuth, OAuthAuth
 from yandex_compat.catalogue import is_folder
 from yandex_compat.endpoints import DEFAULTS, Endpoints, endpoints_of
 from yandex_compat.errors import ConfigurationError
+from yandex_compat.limiters import checked_limiter
 from yandex_compat.parameters import hint_for
 
 DEFAULT_TIMEOUT = 120.0
@@ -23,6 +24,7 @@ DEFAULT_DEFERRED_TIMEOUT = 3_600.0
 LONGEST_DEFERRED_TIMEOUT = 7 * 86_400.0
 DEFAULT_REQUESTS_PER_SECOND = 10.0  # WIRE Quotas
 FASTEST = 10_000.0
+DEFAULT_MAX_CONCURRENCY = 10  # WIRE Quotas
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OWN_HEADERS = {"authorization", "content-length", "host", "transfer-encoding"}
 _APIS = ("chat", "completion")
@@ -33,9 +35,11 @@ _MODES = ("sync", "deferred")
 class Settings:
     """How to reach the service; `folder_id` is None where the model's URI names the folder.
 
-    `timeout` counts seconds between bytes; connecting takes 10 at most. `requests_per_second`
-    counts those for embeddings; 0 lets all of them pass. `deferred_timeout` counts seconds until
-    the answer of a deferred generation must be there.
+    Seconds, all of them: `timeout` between bytes, `connect_timeout` until there is a connection,
+    `first_byte_timeout` until the answer begins, `total_timeout` until it ends, waits and second
+    tries included (None: no end), `deferred_timeout` until the answer of a deferred generation must
+    be there. `requests_per_second` counts those for embeddings, `max_concurrency` generations of
+    one model under way; 0 lets all of them pass. `limiter` is held beside both.
     """
 
     api: str
@@ -43,7 +47,12 @@ class Settings:
     auth: httpx.Auth = field(repr=False)
     folder_id: str | None = None
     timeout: float = DEFAULT_TIMEOUT
+    connect_timeout: float = CONNECT_TIMEOUT
+    first_byte_timeout: float = DEFAULT_TIMEOUT
+    total_timeout: float | None = None
     max_retries: int = DEFAULT_MAX_RETRIES
+    max_concurrency: int = 0
+    limiter: Any = field(default=None, repr=False)
     requests_per_second: float = DEFAULT_REQUESTS_PER_SECOND
     mode: str = "sync"
     deferred_timeout: float = DEFAULT_DEFERRED_TIMEOUT
@@ -66,7 +75,12 @@ def resolve_settings(
     folder_id: str | None = None,
     base_url: str | None = None,
     timeout: float | None = None,
+    connect_timeout: float | None = None,
+    first_byte_timeout: float | None = None,
+    total_timeout: float | None = None,
     max_retries: int | None = None,
+    max_concurrency: int | None = None,
+    limiter: object = None,
     requests_per_second: float | None = None,
     mode: str | None = None,
     deferred_timeout: float | None = None,
@@ -85,13 +99,21 @@ def resolve_settings(
             'api must be "chat", the OpenAI-compatible one, or "completion", the native one.'
         )
     timeout = DEFAULT_TIMEOUT if timeout is None else timeout
+    _check_seconds("timeout", timeout, LONGEST_TIMEOUT)
+    for word, seconds in (
+        ("connect_timeout", connect_timeout),
+        ("first_byte_timeout", first_byte_timeout),
+        ("total_timeout", total_timeout),
+    ):
+        if seconds is not None:
+            _check_seconds(word, seconds, LONGEST_TIMEOUT)
+    endpoints = endpoints_of(api, None if base_url is None else _checked_url(base_url))
+    if max_concurrency is None:
+        max_concurrency = DEFAULT_MAX_CONCURRENCY if endpoints.are_the_service_s else 0
     max_retries = DEFAULT_MAX_RETRIES if max_retries is None else max_retries
-    if not _is_number(timeout) or not 0 < timeout <= LONGEST_TIMEOUT:
-        raise ConfigurationError(
-            f"timeout must be a number of seconds above 0, {LONGEST_TIMEOUT:.0f} at most."
-        )
-    if not isinstance(max_retries, int) or isinstance(max_retries, bool) or max_retries < 0:
-        raise ConfigurationError("max_retries must be a whole number, 0 or more.")
+    for word, number in (("max_retries", max_retries), ("max_concurrency", max_concurrency)):
+        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+            raise ConfigurationError(f"{word} must be a whole number, 0 or more.")
     pace = DEFAULT_REQUESTS_PER_SECOND if requests_per_second is None else requests_per_second
     if not _is_number(pace) or not (pace == 0 or 1 / FASTEST <= pace <= FASTEST):
         raise ConfigurationError(
@@ -112,11 +134,16 @@ def resolve_settings(
         raise ConfigurationError("data_logging must be True or False.")
     return Settings(
         api=api,
-        endpoints=endpoints_of(api, None if base_url is None else _checked_url(base_url)),
+        endpoints=endpoints,
         auth=_resolve_auth(api_key, iam_token, auth),
         folder_id=_checked_folder(folder_id or os.environ.get("YC_FOLDER_ID") or None),
         timeout=timeout,
+        connect_timeout=connect_timeout or min(CONNECT_TIMEOUT, timeout),
+        first_byte_timeout=first_byte_timeout or timeout,
+        total_timeout=total_timeout,
         max_retries=max_retries,
+        max_concurrency=max_concurrency,
+        limiter=checked_limiter(limiter),
         requests_per_second=pace,
         mode=mode,
         deferred_timeout=checked_patience("deferred_timeout", patience),
@@ -128,11 +155,15 @@ def resolve_settings(
 
 def checked_patience(word: str, seconds: float) -> float:
     """Seconds to wait for a deferred answer; ConfigurationError for what is none."""
-    if not _is_number(seconds) or not 0 < seconds <= LONGEST_DEFERRED_TIMEOUT:
-        raise ConfigurationError(
-            f"{word} must be a number of seconds above 0, {LONGEST_DEFERRED_TIMEOUT:.0f} at most."
-        )
+    _check_seconds(word, seconds, LONGEST_DEFERRED_TIMEOUT)
     return seconds
+
+
+def _check_seconds(word: str, seconds: float, longest: float) -> None:
+    if not _is_number(seconds) or not 0 < seconds <= longest:
+        raise ConfigurationError(
+            f"{word} must be a number of seconds above 0, {longest:.0f} at most."
+        )
 
 
 def refuse_unknown_words(owner: str, given: Iterable[str], known: Iterable[str]) -> None:

@@ -1,7 +1,7 @@
-"""Transport: sends one request, with its credential, its pace and its second tries."""
+"""Transport: sends one request, with its credential, once it is its turn, and its second tries."""
 
-from collections.abc import Callable, Mapping
-from contextlib import aclosing, closing, suppress
+from collections.abc import Callable, Hashable, Mapping
+from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 from uuid import uuid4
@@ -11,12 +11,16 @@ from tenacity import AsyncRetrying, RetryCallState, Retrying
 
 from yandex_compat import __version__, jsontext
 from yandex_compat.auth import identity_of
-from yandex_compat.errors import ConfigurationError, YandexError
+from yandex_compat.bodies import AsyncOpenBody, OpenBody, in_time
+from yandex_compat.deadlines import NEVER, Deadline
+from yandex_compat.errors import ConfigurationError, RequestTimedOut, YandexError
 from yandex_compat.failures import Failures
+from yandex_compat.limiters import aholding, holding
 from yandex_compat.limits import PACES, Pace
+from yandex_compat.places import Places, shared_places
 from yandex_compat.pools import POOLS
 from yandex_compat.retries import RetryPolicy
-from yandex_compat.settings import CONNECT_TIMEOUT, Settings
+from yandex_compat.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +32,14 @@ class Outgoing:
     headers: Mapping[str, str]
     body: bytes | None = None
     stream: bool = False
+    limited: bool = False
     pace: Pace | None = None
+    places: Places | None = None
 
 
+# Less than that, httpx would take for no time at all.
+_SHORTEST_TIMEOUT = 0.001
+_OF_SENDING = (httpx.RequestError, httpx.InvalidURL, UnicodeError, ExceptionGroup)
 _Read = TypeVar("_Read")
 
 
@@ -82,18 +91,16 @@ class Transport:
         url: str,
         headers: Mapping[str, str],
         body: Mapping[str, Any] | None = None,
-        *,
-        stream: bool = False,
-        pace: Pace | None = None,
+        **more: Any,
     ) -> Outgoing:
         """A request with the headers that all have; ConfigurationError where it has no JSON form.
 
-        A user's own headers win over those given.
+        A user's own headers win over those given. `more` are other fields of Outgoing.
         """
         known = {"User-Agent": f"yandex-compat/{__version__}", **headers}
         if body is not None:
             known["Content-Type"] = "application/json"
-        if stream:
+        if more.get("stream"):
             # A compressing proxy would hold small events back until its window is full.
             known["Accept-Encoding"] = "identity"
         if not self.settings.data_logging:
@@ -108,17 +115,23 @@ class Transport:
                 f"The request has no JSON form ({error}): a tool's schema or extra_body holds a "
                 f"value that is none of dict, list, text, number, boolean and None."
             ) from None
-        return Outgoing(method, url, merged, data, stream, pace)
+        return Outgoing(method, url, merged, data, **more)
 
     def pace(self, folder: str | None) -> Pace | None:
         """The pace of the quota that a folder's embeddings count against."""
         settings = self.settings
         if not settings.requests_per_second:
             return None
-        credential = identity_of(settings.auth) or _Same(settings.auth)
         # The quota is one, whichever API is asked.
-        quota = (credential, folder, settings.endpoints.chat)
+        quota = (self._credential, folder, settings.endpoints.chat)
         return PACES.of(quota, settings.requests_per_second)
+
+    def places(self, folder: str | None, model: str) -> Places | None:
+        """The places of the quota that the generations of a folder's model count against."""
+        settings = self.settings
+        if not settings.max_concurrency:
+            return None
+        return shared_places((self._credential, folder, model, settings.endpoints.chat))
 
     def ask(self, outgoing: Outgoing, decode: Callable[[bytes], _Read]) -> _Read:
         """What the answer to a request holds."""
@@ -133,117 +146,195 @@ class Transport:
         with self.failures.inside(response):
             return decode(response.content)
 
+    def send(self, outgoing: Outgoing, deadline: Deadline = NEVER) -> httpx.Response:
+        """The whole answer to a request, after as many tries as it takes.
+
+        It ends by the deadline given or after `total_timeout`, whichever comes first.
+        """
+        return self.open(outgoing, deadline).response
+
+    async def asend(self, outgoing: Outgoing, deadline: Deadline = NEVER) -> httpx.Response:
+        """The whole answer to a request, as `send` gives it."""
+        return (await self.aopen(outgoing, deadline)).response
+
     # Each attempt is made, and failed, in one way; tenacity is entered only after a first failure,
     # since it costs as much as a tenth of a request.
 
-    def send(self, outgoing: Outgoing) -> httpx.Response:
-        """The answer to a request, after as many tries as it takes; read, unless it is a stream."""
+    def open(self, outgoing: Outgoing, deadline: Deadline = NEVER) -> OpenBody:
+        """The answer to a request, after as many tries as it takes; read, unless it is a stream.
+
+        A stream is begun: its first piece is there, and no later failure has it asked for again.
+        """
+        deadline = self._sooner(deadline)
         try:
-            return self._attempt(outgoing)
+            return self._attempt(outgoing, deadline)
         except YandexError as error:
-            if self._policy.wait_after(1, error) is None:
+            if self._policy.wait_after(1, error, deadline.left) is None:
                 raise
             first = [error]
 
-        def attempt() -> httpx.Response:
+        def attempt() -> OpenBody:
             if first:
                 raise first.pop()
-            return self._attempt(outgoing)
+            return self._attempt(outgoing, deadline)
 
         try:
-            return Retrying(**self._retry_words())(attempt)
+            return Retrying(**self._retry_words(deadline))(attempt)
         except YandexError as error:
             # Tenacity's frames, and what they hold, would live as long as the error.
             raise error.with_traceback(None) from None
 
-    async def asend(self, outgoing: Outgoing) -> httpx.Response:
-        """The answer to a request, as `send` gives it."""
+    async def aopen(self, outgoing: Outgoing, deadline: Deadline = NEVER) -> AsyncOpenBody:
+        """The answer to a request, as `open` gives it."""
+        deadline = self._sooner(deadline)
         try:
-            return await self._aattempt(outgoing)
+            return await self._aattempt(outgoing, deadline)
         except YandexError as error:
-            if self._policy.wait_after(1, error) is None:
+            if self._policy.wait_after(1, error, deadline.left) is None:
                 raise
             first = [error]
 
-        async def attempt() -> httpx.Response:
+        async def attempt() -> AsyncOpenBody:
             if first:
                 raise first.pop()
-            return await self._aattempt(outgoing)
+            return await self._aattempt(outgoing, deadline)
 
         try:
-            return await AsyncRetrying(**self._retry_words())(attempt)
+            return await AsyncRetrying(**self._retry_words(deadline))(attempt)
         except YandexError as error:
             # Tenacity's frames, and what they hold, would live as long as the error.
             raise error.with_traceback(None) from None
 
-    def _attempt(self, outgoing: Outgoing) -> httpx.Response:
-        if outgoing.pace:
-            outgoing.pace.wait()
-        client = _open(self._http_client or POOLS.client(self))
-        request = self._request(client, outgoing)
+    def _attempt(self, outgoing: Outgoing, deadline: Deadline) -> OpenBody:
         failure: YandexError | None = None
-        try:
-            response = client.send(request, **self._sent_as)
-            if not (outgoing.stream and response.is_success):
-                with closing(response), _body_may_break(response):
-                    response.read()
-        except httpx.HTTPStatusError as error:
-            response = error.response  # a hook of the user's client raised it
-        except (httpx.RequestError, httpx.InvalidURL, UnicodeError, ExceptionGroup) as error:
-            failure = self.failures.of_sending(error, request)
+        with ExitStack() as held:
+            self._take_turn(outgoing, deadline, held)
+            client = _open(self._http_client or POOLS.client(self))
+            request = self._request(client, outgoing, deadline)
+            try:
+                body = OpenBody(client.send(request, **self._sent_as), deadline)
+                held.callback(body.response.close)
+                self._hurry(request, deadline)
+                if outgoing.stream and body.response.is_success:
+                    body.begin(held)
+                else:
+                    with _body_may_break(body.response):
+                        body.read()
+            except httpx.HTTPStatusError as error:
+                body = OpenBody(error.response)  # a hook of the user's client raised it
+            except _OF_SENDING as error:
+                failure = self.failures.of_sending(error, request, deadline)
         if failure:
             # Raised out here, it does not drag along an error that holds the request's headers.
             try:
                 raise failure
             finally:
                 del failure  # its traceback holds this frame
-        self.failures.refuse_bad_status(response)
-        return response
+        self.failures.refuse_bad_status(body.response)
+        return body
 
-    async def _aattempt(self, outgoing: Outgoing) -> httpx.Response:
-        if outgoing.pace:
-            await outgoing.pace.await_turn()
-        client = _open(self._http_async_client or await POOLS.aclient(self))
-        request = self._request(client, outgoing)
+    async def _aattempt(self, outgoing: Outgoing, deadline: Deadline) -> AsyncOpenBody:
         failure: YandexError | None = None
-        try:
-            response = await client.send(request, **self._sent_as)
-            if not (outgoing.stream and response.is_success):
-                async with aclosing(response):
+        async with AsyncExitStack() as held:
+            await self._atake_turn(outgoing, deadline, held)
+            client = _open(self._http_async_client or await POOLS.aclient(self))
+            request = self._request(client, outgoing, deadline)
+            try:
+                async with in_time(deadline):
+                    response = await client.send(request, **self._sent_as)
+                body = AsyncOpenBody(response, deadline)
+                held.push_async_callback(body.response.aclose)
+                self._hurry(request, deadline)
+                if outgoing.stream and response.is_success:
+                    await body.begin(held)
+                else:
                     with _body_may_break(response):
-                        await response.aread()
-        except httpx.HTTPStatusError as error:
-            response = error.response
-        except (httpx.RequestError, httpx.InvalidURL, UnicodeError, ExceptionGroup) as error:
-            failure = self.failures.of_sending(error, request)
+                        await body.read()
+            except httpx.HTTPStatusError as error:
+                body = AsyncOpenBody(error.response)
+            except (*_OF_SENDING, TimeoutError) as error:
+                failure = self.failures.of_sending(error, request, deadline)
         if failure:
             try:
                 raise failure
             finally:
                 del failure
-        self.failures.refuse_bad_status(response)
-        return response
+        self.failures.refuse_bad_status(body.response)
+        return body
+
+    # What is taken first is given back last; the quota before a connection, which it would hold.
+
+    def _take_turn(self, outgoing: Outgoing, deadline: Deadline, held: ExitStack) -> None:
+        settings = self.settings
+        if outgoing.pace:
+            outgoing.pace.wait(deadline)
+        if outgoing.places:
+            limit, patience = settings.max_concurrency, settings.timeout
+            held.callback(outgoing.places.take(limit, patience, deadline).give_back)
+        if outgoing.limited and settings.limiter is not None:
+            held.enter_context(holding(settings.limiter))
+
+    async def _atake_turn(
+        self, outgoing: Outgoing, deadline: Deadline, held: AsyncExitStack
+    ) -> None:
+        settings = self.settings
+        if outgoing.pace:
+            await outgoing.pace.await_turn(deadline)
+        if outgoing.places:
+            limit, patience = settings.max_concurrency, settings.timeout
+            held.callback((await outgoing.places.atake(limit, patience, deadline)).give_back)
+        if outgoing.limited and settings.limiter is not None:
+            try:
+                async with in_time(deadline):
+                    await held.enter_async_context(aholding(settings.limiter))
+            except TimeoutError:
+                if not deadline.has_passed:
+                    raise
+                raise RequestTimedOut(
+                    f"The limiter let it in too late ({deadline.word}): nothing was sent."
+                ) from None
 
     def _request(
-        self, client: httpx.Client | httpx.AsyncClient, outgoing: Outgoing
+        self, client: httpx.Client | httpx.AsyncClient, outgoing: Outgoing, deadline: Deadline
     ) -> httpx.Request:
         """One attempt's request; its own id is what the service's support asks for (WIRE)."""
+        settings, left = self.settings, max(deadline.left, _SHORTEST_TIMEOUT)
+        timeouts = {
+            "connect": settings.connect_timeout,
+            "read": settings.first_byte_timeout,
+            "write": settings.timeout,
+            "pool": settings.timeout,
+        }
         return client.build_request(
             outgoing.method,
             outgoing.url,
             content=outgoing.body,
             headers={"x-client-request-id": str(uuid4()), **outgoing.headers},
-            timeout=httpx.Timeout(
-                self.settings.timeout, connect=min(CONNECT_TIMEOUT, self.settings.timeout)
-            ),
+            timeout=httpx.Timeout(**{of: min(seconds, left) for of, seconds in timeouts.items()}),
         )
 
-    def _retry_words(self) -> dict[str, Any]:
+    def _hurry(self, request: httpx.Request, deadline: Deadline) -> None:
+        """Have the next bytes come within `timeout`, now that the first have come."""
+        left = max(deadline.left, _SHORTEST_TIMEOUT)
+        request.extensions["timeout"]["read"] = min(self.settings.timeout, left)
+
+    def _sooner(self, deadline: Deadline) -> Deadline:
+        total = Deadline.after("total_timeout", self.settings.total_timeout)
+        return min(deadline, total, key=lambda one: one.ends_at)
+
+    @property
+    def _credential(self) -> Hashable:
+        """What those have in common who share a quota."""
+        return identity_of(self.settings.auth) or _Same(self.settings.auth)
+
+    def _retry_words(self, deadline: Deadline) -> dict[str, Any]:
         """The policy in tenacity's words."""
 
         def wait(state: RetryCallState) -> float | None:
             error = state.outcome.exception() if state.outcome else None
-            return None if error is None else self._policy.wait_after(state.attempt_number, error)
+            if error is None:
+                return None
+            return self._policy.wait_after(state.attempt_number, error, deadline.left)
 
         return {
             "retry": lambda state: wait(state) is not None,

@@ -3,6 +3,7 @@
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -68,12 +69,12 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 class RawServer:
-    """Answers each request with bytes as they are; between them it waits for events.
+    """Answers each request with bytes as they are; between them it waits, for events or seconds.
 
     It closes the connection after the last step, unless `keeps`.
     """
 
-    def __init__(self, *steps: bytes | threading.Event, keeps: bool = False) -> None:
+    def __init__(self, *steps: bytes | float | threading.Event, keeps: bool = False) -> None:
         self.connections = 0
         self.waited_in_vain = False
         self._steps, self._keeps = steps, keeps
@@ -109,6 +110,8 @@ class RawServer:
                 for step in self._steps:
                     if isinstance(step, bytes):
                         connection.sendall(step)
+                    elif isinstance(step, float):
+                        time.sleep(step)
                     elif not step.wait(30):
                         self.waited_in_vain = True
                 if not self._keeps:
@@ -132,7 +135,7 @@ def raw_server() -> Iterator[Callable[..., RawServer]]:
     """Makes servers on loopback that send what a test wrote, byte for byte."""
     with ExitStack() as servers:
 
-        def make(*steps: bytes | threading.Event, keeps: bool = False) -> RawServer:
+        def make(*steps: bytes | float | threading.Event, keeps: bool = False) -> RawServer:
             server = RawServer(*steps, keeps=keeps)
             servers.callback(server.close)
             return server

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -85,7 +86,11 @@ class Response:
 
 
 def reader(response: Response) -> Iterator[str]:
-    with OpenBody(response) as pieces:
+    body = OpenBody(response)
+    with ExitStack() as held:
+        held.callback(response.close)
+        body.begin(held)
+    with body as pieces:
         for piece in pieces:
             yield piece.decode()
 

@@ -19,7 +19,7 @@ SPEAKS_HTTP = {
 # What of the core an adapter may name: nothing that sends, frames or encodes.
 INNER = {
     "wires", "emulator", "cli", "demo", "client", "pools", "bodies", "reading", "framing",
-    "retries", "failures", "transport", "endpoints", "batches",
+    "retries", "failures", "transport", "endpoints", "batches", "places", "limiters", "deadlines",
 }  # fmt: skip
 # The command line shows both adapters, so it stands above the core.
 COMMAND_LINE = {CORE / name for name in ("cli.py", "demo.py", "doctor.py")}
@@ -122,7 +122,7 @@ def test_only_the_client_and_its_pools_await(
     # connection.py hands `aclose` on to the client.
     assert not awaits or path.name in {
         "client.py", "transport.py", "stored.py", "pools.py", "auth.py", "limits.py",
-        "connection.py", "batches.py", "iam_tokens.py",
+        "connection.py", "batches.py", "iam_tokens.py", "bodies.py", "places.py", "limiters.py",
     }  # fmt: skip
 
 

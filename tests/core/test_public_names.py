@@ -30,6 +30,7 @@ NAMES = [
     "MetadataAuth",
     "Model",
     "ModelProfile",
+    "NoFreePlace",
     "NotFoundError",
     "OAuthAuth",
     "Operation",

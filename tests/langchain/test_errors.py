@@ -71,6 +71,7 @@ TWINS = [
     (core.ServerError, langchain.ModelAPIError, True),
     (core.ConnectionFailed, langchain.ModelConnectionError, True),
     (core.RequestTimedOut, langchain.ModelTimeoutError, True),
+    (core.NoFreePlace, langchain.ModelTimeoutError, False),
     (core.StreamInterrupted, langchain.ModelConnectionError, True),
     (core.ConfigurationError, langchain.ModelInvalidRequestError, False),
     (core.UnsupportedError, langchain.ModelInvalidRequestError, False),
