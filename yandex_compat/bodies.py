@@ -6,7 +6,6 @@ import threading
 from _thread import start_new_thread
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
-from itertools import chain
 from math import inf
 
 import httpx
@@ -34,9 +33,10 @@ class OpenBody:
         self.deadline = deadline
 
     def read(self) -> None:
-        """Read all of it."""
+        """Read all of it; TimeoutError at the deadline."""
         with hung_up_after(self.deadline.left, self.response):
             self.response.read()
+        self._refuse_late_end()
 
     def begin(self, held: ExitStack) -> None:
         """Read the first piece, the last that can fail and be asked for again; keep what is held.
@@ -45,9 +45,19 @@ class OpenBody:
         """
         held.enter_context(hung_up_after(self.deadline.left, self.response))
         pieces = self.response.iter_bytes()
-        self._pieces = chain([next(pieces, b"")], pieces)
+        self._pieces = self._all(next(pieces, b""), pieces)
         self._held = held.pop_all()
         _REACHABLE[id(self.response)] = (self, pieces)
+
+    def _all(self, first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+        yield first
+        yield from rest
+        self._refuse_late_end()
+
+    def _refuse_late_end(self) -> None:
+        # A body without a length ends where its connection does, also where we shut that down.
+        if self.deadline.has_passed:
+            raise TimeoutError
 
     def __enter__(self) -> Iterator[bytes]:
         return self._pieces

@@ -1,24 +1,32 @@
-"""The HTTP clients that all instances of a process share: one, and one for each event loop.
+"""The HTTP clients that all instances of a process share, each lent to one request at a time.
 
-Authorization, timeouts and folders travel with each request, so nothing in a pool belongs to
-anyone. A pool closes with its last holder, at the end of its event loop, or with the process.
+So each has one connection at most: httpx searches all of a client's connections for each request,
+and only who lends them out knows what lies idle elsewhere. Authorization, timeouts and folders
+travel with each request, so nothing here belongs to anyone. Idle clients close with their last
+holder, at the end of their event loop, or with the process.
 """
 
 import asyncio
 import atexit
 import os
 import threading
+import time
 import weakref
+from collections import deque
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from functools import cache
 from ssl import SSLContext
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import httpx
 
 from yandex_compat.errors import ConfigurationError
 
-_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=100)
+# Seconds that a client may lie idle; servers hang up sooner or later.
+_KEPT = 5.0
+# How many stay idle, of an event loop or of blocking calls, where others open a connection.
+_SPARE = 2
 
 
 @cache
@@ -33,7 +41,7 @@ _Client = TypeVar("_Client", httpx.Client, httpx.AsyncClient)
 def new_client(kind: type[_Client], *, trust_env: bool = True) -> _Client:
     """A client; ConfigurationError where the environment's proxies or certificates allow none."""
     try:
-        return kind(verify=_ssl_context(), limits=_LIMITS, trust_env=trust_env)
+        return kind(verify=_ssl_context(), trust_env=trust_env)
     except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
         told = f"{type(error).__name__}: {error}"
     raise ConfigurationError(
@@ -42,49 +50,121 @@ def new_client(kind: type[_Client], *, trust_env: bool = True) -> _Client:
     )
 
 
+class _Idle(Generic[_Client]):
+    """The clients that carry no request now, by the origin that they are connected to."""
+
+    def __init__(self) -> None:
+        self.closing: dict[_Client, asyncio.Task[None]] = {}
+        self._of: dict[str, deque[tuple[float, _Client]]] = {}
+
+    def put(self, origin: str, client: _Client) -> None:
+        self._of.setdefault(origin, deque()).append((time.monotonic(), client))
+
+    def take(self, origin: str) -> _Client | None:
+        """The one that was used last; None where there is none."""
+        clients = self._of.get(origin)
+        return clients.pop()[1] if clients else None
+
+    def take_spare(self, origin: str) -> list[_Client]:
+        """All of an origin but the few that may stay."""
+        clients = self._of.get(origin) or deque()
+        return [clients.popleft()[1] for _ in range(len(clients) - _SPARE)]
+
+    def take_old(self) -> list[_Client]:
+        """Those that have been idle for too long."""
+        oldest, found = time.monotonic() - _KEPT, []
+        for clients in self._of.values():
+            while clients and clients[0][0] < oldest:
+                found.append(clients.popleft()[1])
+        return found
+
+    def take_all(self) -> list[_Client]:
+        """All of them, of every origin."""
+        found, self._of = self._of, {}
+        return [client for clients in found.values() for _, client in clients]
+
+
 class Pools:
-    """Hands out the shared clients, and closes them when nobody holds them any more."""
+    """Lends out the shared clients, and closes them when nobody holds them any more."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._holders: weakref.WeakSet[object] = weakref.WeakSet()
-        self._client: httpx.Client | None = None
-        self._loops: dict[asyncio.AbstractEventLoop, tuple[httpx.AsyncClient, _Life]] = {}
+        self._blocking: _Idle[httpx.Client] = _Idle()
+        self._loops: dict[asyncio.AbstractEventLoop, tuple[_Idle[httpx.AsyncClient], _Life]] = {}
         self._inherited: object = None
 
-    def client(self, holder: object) -> httpx.Client:
-        """The blocking client."""
+    def lend(self, holder: object, origin: str) -> httpx.Client:
+        """A blocking client for one request to an origin."""
         with self._lock:
             self._holders.add(holder)
-            if self._client is None:
-                self._client = new_client(httpx.Client)
-            return self._client
+            client = self._blocking.take(origin)
+            loops = list(self._loops)
+        if client:
+            return client
+        for loop in loops:
+            with suppress(RuntimeError):  # it is closed
+                loop.call_soon_threadsafe(self._close_spare, loop, origin)
+        return new_client(httpx.Client)
 
-    async def aclient(self, holder: object) -> httpx.AsyncClient:
-        """The client of the running event loop."""
+    def take_back(self, origin: str, client: httpx.Client) -> None:
+        """Keep a blocking client for the next request, where anybody may have one."""
+        with self._lock:
+            closing = self._blocking.take_old()
+            if self._holders:
+                self._blocking.put(origin, client)
+            else:
+                closing.append(client)
+        for old in closing:
+            old.close()
+
+    async def alend(self, holder: object, origin: str) -> httpx.AsyncClient:
+        """A client of the running event loop for one request to an origin."""
         loop = asyncio.get_running_loop()
+        begun: _Life | None = None
         with self._lock:
             self._holders.add(holder)
-            if loop in self._loops:
-                return self._loops[loop][0]
-            for closed in [other for other in list(self._loops) if other.is_closed()]:
-                del self._loops[closed]
-            client = new_client(httpx.AsyncClient)
-            life = self._open_until_loop_ends(loop, client)
-            self._loops[loop] = (client, life)
-        # Its first step makes it known to the loop, which closes it in shutdown_asyncgens.
-        await anext(life)
-        return client
+            if loop not in self._loops:
+                for closed in [other for other in self._loops if other.is_closed()]:
+                    del self._loops[closed]
+                begun = self._open_until_loop_ends(loop)
+                self._loops[loop] = (_Idle(), begun)
+            if client := self._loops[loop][0].take(origin):
+                return client
+            spare = self._blocking.take_spare(origin)
+            others = [other for other in self._loops if other is not loop]
+        if begun:
+            # Its first step makes it known to the loop, which closes it in shutdown_asyncgens.
+            await anext(begun)
+        for idle in spare:
+            idle.close()
+        for other in others:
+            with suppress(RuntimeError):  # it is closed
+                other.call_soon_threadsafe(self._close_spare, other, origin)
+        return new_client(httpx.AsyncClient)
+
+    async def atake_back(self, origin: str, client: httpx.AsyncClient) -> None:
+        """Keep a client of the running event loop for the next request, as `take_back` does."""
+        with self._lock:
+            own = self._loops.get(asyncio.get_running_loop())
+            closing = own[0].take_old() if own else []
+            if own and self._holders:
+                own[0].put(origin, client)
+            else:
+                closing.append(client)
+        for old in closing:
+            await old.aclose()
 
     def release(self, holder: object) -> None:
-        """Give up a hold; the blocking client closes with the last one."""
+        """Give up a hold; with the last one, idle blocking clients close, others once idle."""
         with self._lock:
             self._holders.discard(holder)
-            if not self._holders:
-                self._close_client()
+            closing = [] if self._holders else self._blocking.take_all()
+        for client in closing:
+            client.close()
 
     async def arelease(self, holder: object) -> None:
-        """Give up a hold; with the last one, the running loop's client closes as well."""
+        """Give up a hold; with the last one, the running loop's clients close as well."""
         self.release(holder)
         with self._lock:
             held = None if self._holders else self._loops.get(asyncio.get_running_loop())
@@ -92,32 +172,43 @@ class Pools:
             await held[1].aclose()
 
     def close(self) -> None:
-        """Close the blocking client, whoever holds it: the process ends."""
+        """Close the blocking clients, whoever holds them: the process ends."""
         with self._lock:
-            self._close_client()
+            closing = self._blocking.take_all()
+        for client in closing:
+            client.close()
 
     def forget_parent(self) -> None:
         """Start anew in a forked child, which must not speak on its parent's connections.
 
         They are kept, unused: closing them would send a goodbye in the parent's name.
         """
-        inherited = (self._client, self._loops)
+        inherited = (self._blocking, self._loops)
         Pools.__init__(self)
         self._inherited = inherited
 
-    def _close_client(self) -> None:
-        if self._client:
-            self._client.close()
-            self._client = None
+    def _close_spare(self, loop: asyncio.AbstractEventLoop, origin: str) -> None:
+        """Close what lies idle for a loop, in it, but for a few."""
+        with self._lock:
+            own = self._loops[loop][0] if loop in self._loops else _Idle[httpx.AsyncClient]()
+            spare = own.take_spare(origin)
 
-    async def _open_until_loop_ends(
-        self, loop: asyncio.AbstractEventLoop, client: httpx.AsyncClient
-    ) -> "_Life":
+        async def close(client: httpx.AsyncClient) -> None:
+            await client.aclose()
+            del own.closing[client]
+
+        for client in spare:
+            own.closing[client] = loop.create_task(close(client))
+
+    async def _open_until_loop_ends(self, loop: asyncio.AbstractEventLoop) -> "_Life":
         try:
             yield
         finally:
-            self._loops.pop(loop, None)
-            await client.aclose()
+            with self._lock:
+                idle, _ = self._loops.pop(loop, (_Idle[httpx.AsyncClient](), None))
+            # The end of a loop may have cancelled those who were closing some.
+            for client in (*idle.take_all(), *idle.closing):
+                await client.aclose()
 
 
 _Life = AsyncGenerator[None, None]

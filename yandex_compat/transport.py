@@ -36,10 +36,17 @@ class Outgoing:
     pace: Pace | None = None
     places: Places | None = None
 
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port that it goes to."""
+        return "/".join(self.url.split("/", 3)[:3])
+
 
 # Less than that, httpx would take for no time at all.
 _SHORTEST_TIMEOUT = 0.001
-_OF_SENDING = (httpx.RequestError, httpx.InvalidURL, UnicodeError, ExceptionGroup)
+_OF_SENDING = (
+    httpx.RequestError, httpx.InvalidURL, UnicodeError, ExceptionGroup, TimeoutError
+)  # fmt: skip
 _Read = TypeVar("_Read")
 
 
@@ -209,7 +216,7 @@ class Transport:
         failure: YandexError | None = None
         with ExitStack() as held:
             self._take_turn(outgoing, deadline, held)
-            client = _open(self._http_client or POOLS.client(self))
+            client = self._client(outgoing, held)
             request = self._request(client, outgoing, deadline)
             try:
                 body = OpenBody(client.send(request, **self._sent_as), deadline)
@@ -237,7 +244,7 @@ class Transport:
         failure: YandexError | None = None
         async with AsyncExitStack() as held:
             await self._atake_turn(outgoing, deadline, held)
-            client = _open(self._http_async_client or await POOLS.aclient(self))
+            client = await self._aclient(outgoing, held)
             request = self._request(client, outgoing, deadline)
             try:
                 async with in_time(deadline):
@@ -252,7 +259,7 @@ class Transport:
                         await body.read()
             except httpx.HTTPStatusError as error:
                 body = AsyncOpenBody(error.response)
-            except (*_OF_SENDING, TimeoutError) as error:
+            except _OF_SENDING as error:
                 failure = self.failures.of_sending(error, request, deadline)
         if failure:
             try:
@@ -293,6 +300,20 @@ class Transport:
                 raise RequestTimedOut(
                     f"The limiter let it in too late ({deadline.word}): nothing was sent."
                 ) from None
+
+    def _client(self, outgoing: Outgoing, held: ExitStack) -> httpx.Client:
+        if self._http_client:
+            return _open(self._http_client)
+        client = POOLS.lend(self, outgoing.origin)
+        held.callback(POOLS.take_back, outgoing.origin, client)
+        return client
+
+    async def _aclient(self, outgoing: Outgoing, held: AsyncExitStack) -> httpx.AsyncClient:
+        if self._http_async_client:
+            return _open(self._http_async_client)
+        client = await POOLS.alend(self, outgoing.origin)
+        held.push_async_callback(POOLS.atake_back, outgoing.origin, client)
+        return client
 
     def _request(
         self, client: httpx.Client | httpx.AsyncClient, outgoing: Outgoing, deadline: Deadline

@@ -471,16 +471,22 @@ from yandex_compat.pools import POOLS
 
 client = YandexClient(api_key="test-key", folder_id="test-folder", base_url=sys.argv[1])
 asked = CompletionRequest("yandexgpt", (Message("user", "Hi"),))
+
+def shared():
+    return POOLS._blocking.take(sys.argv[1].removesuffix("/v1"))
+
 client.complete(asked)
-before = POOLS.client(client)
+before = shared()
+POOLS.take_back(sys.argv[1].removesuffix("/v1"), before)
 child = os.fork()
 if child == 0:
-    fresh = POOLS.client(client) is not before and not before.is_closed
     client.complete(asked)
+    fresh = shared() is not before and not before.is_closed
     client.close()
     os._exit(0 if fresh else 3)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-assert POOLS.client(client) is before
+assert shared() is before
+before.close()
 client.complete(asked)
 """
 

@@ -4,11 +4,13 @@ import asyncio
 import gc
 import socket
 from asyncio.base_events import BaseEventLoop
+from contextlib import ExitStack, closing
 
 import httpx
 import pytest
 
 from yandex_compat import YandexClient, transport
+from yandex_compat import pools as pools_module
 from yandex_compat.pools import Pools
 
 
@@ -73,11 +75,16 @@ def test_credentials_of_clients_that_share_a_connection_do_not_mix(make, request
     assert schemes == ["Api-Key ***", "Bearer ***", "Api-Key ***"]
 
 
-def test_the_pool_closes_with_its_last_holder(make, request_of, pools):  # D2
+def idle(pools: Pools, origin: str) -> list[httpx.Client]:
+    """The blocking clients that lie idle."""
+    return [client for _, client in pools._blocking._of.get(origin, ())]
+
+
+def test_the_pool_closes_with_its_last_holder(make, emulator, request_of, pools):  # D2
     one, other = make(), make()
     one.complete(request_of())
     other.complete(request_of())
-    shared = pools.client(one._transport)
+    (shared,) = idle(pools, emulator.url)
     one.close()
     one.close()
     assert not shared.is_closed
@@ -86,11 +93,14 @@ def test_the_pool_closes_with_its_last_holder(make, request_of, pools):  # D2
     assert shared.is_closed
 
 
-async def test_the_loops_client_closes_with_its_last_holder(make, request_of, pools):  # D2
+async def test_the_loops_client_closes_with_its_last_holder(
+    make, emulator, request_of, pools
+):  # D2
     one, other = make(), make()
     await one.acomplete(request_of())
     await other.acomplete(request_of())
-    shared = await pools.aclient(one._transport)
+    shared = await pools.alend(one._transport, emulator.url)
+    await pools.atake_back(emulator.url, shared)
     await one.aclose()
     assert not shared.is_closed
     async with other:
@@ -99,31 +109,117 @@ async def test_the_loops_client_closes_with_its_last_holder(make, request_of, po
     assert pools._loops == {}
 
 
-def test_a_holder_nobody_remembers_holds_nothing(make, request_of, pools):
+def test_a_holder_nobody_remembers_holds_nothing(make, emulator, request_of, pools):
     one, other = make(), make()
     one.complete(request_of())
-    shared = pools.client(other._transport)
+    (shared,) = idle(pools, emulator.url)
     del one
     gc.collect()
     other.close()
     assert shared.is_closed
 
 
-def test_closing_a_client_that_never_asked_closes_nothing_of_others(make, request_of, pools):
+def test_closing_a_client_that_never_asked_closes_nothing_of_others(
+    make, emulator, request_of, pools
+):
     one = make()
     one.complete(request_of())
     make().close()
-    assert not pools.client(one).is_closed
+    (shared,) = idle(pools, emulator.url)
+    assert not shared.is_closed
 
 
-def test_three_loops_in_a_row(make, request_of, pools):  # D2
+def test_a_stream_of_a_closed_client_goes_on_and_leaves_nothing_behind(
+    make, emulator, request_of, pools
+):
+    emulator.script({"text": "one two three"})
+    client = make()
+    stream = client.stream(request_of())
+    next(stream)
+    client.close()
+    assert [delta.text for delta in stream]
+    assert idle(pools, emulator.url) == []
+
+
+def test_what_was_idle_for_long_is_closed(make, emulator, request_of, pools, monkeypatch):
+    client = make()
+    emulator.script({"text": "one two three"})
+    with closing(client.stream(request_of())) as stream:
+        next(stream)
+        client.complete(request_of())
+    first, second = idle(pools, emulator.url)
+    monkeypatch.setattr(pools_module, "_KEPT", -1.0)
+    client.complete(request_of())
+    assert (first.is_closed, idle(pools, emulator.url)) == (True, [second])
+
+
+async def test_a_connection_is_opened_in_place_of_one_that_lies_idle_elsewhere(
+    emulator, make, request_of, pools
+):
+    """Ten blocking ones leave ten idle, of which two may stay beside those of the loop."""
+    client = make()
+    await asyncio.to_thread(at_once, client, request_of(), 6)
+    blocking = idle(pools, emulator.url)
+    assert len(blocking) == 6
+    await asyncio.gather(*(client.acomplete(request_of()) for _ in range(6)))
+    assert [one.is_closed for one in blocking] == [True] * 4 + [False] * 2
+
+    own = pools._loops[asyncio.get_running_loop()][0]._of[emulator.url]
+    loops = [one for _, one in own]
+    assert len(loops) == 6
+    await asyncio.to_thread(at_once, client, request_of(), 6)
+    closing_ones = pools._loops[asyncio.get_running_loop()][0].closing
+    while closing_ones:
+        await asyncio.sleep(0.001)
+    assert [one.is_closed for one in loops] == [True] * 4 + [False] * 2
+    await client.aclose()
+
+
+def test_what_a_loop_was_closing_as_it_ended_is_closed(make, emulator, request_of, pools):
+    client = make()
+    seen: list[httpx.AsyncClient] = []
+
+    async def scenario() -> None:
+        await asyncio.gather(*(client.acomplete(request_of()) for _ in range(6)))
+        loop = asyncio.get_running_loop()
+        own = pools._loops[loop][0]
+        seen.extend(one for _, one in own._of[emulator.url])
+        pools._close_spare(loop, emulator.url)  # and the loop ends before any of it is done
+        assert len(own.closing) == 4
+
+    asyncio.run(scenario())
+    assert [one.is_closed for one in seen] == [True] * 6
+    gc.collect()  # a connection left open would warn here, and a warning is an error
+
+
+def at_once(client: YandexClient, request: object, count: int) -> None:
+    """As many streams as that, open at one time, each with a connection of its own."""
+    with ExitStack() as streams:
+        for _ in range(count):
+            next(streams.enter_context(closing(client.stream(request))))
+
+
+def test_origins_do_not_share_a_client(pools):
+    holder = type("Holder", (), {})()
+    client = pools.lend(holder, "http://one.test")
+    pools.take_back("http://one.test", client)
+    other = pools.lend(holder, "http://two.test")
+    assert other is not client
+    pools.take_back("http://two.test", other)
+    assert pools.lend(holder, "http://one.test") is client
+    client.close()
+
+
+def test_three_loops_in_a_row(make, emulator, request_of, pools):  # D2
     client = make()
     used: list[httpx.AsyncClient] = []
+    origin = emulator.url
 
     async def ask() -> str:
         whole = await client.acomplete(request_of())
         streamed = [delta.text async for delta in client.astream(request_of())]
-        used.append(await pools.aclient(client))
+        used.append(await pools.alend(client, origin))
+        await pools.atake_back(origin, used[-1])
         assert len(pools._loops) == 1
         assert whole.text == "".join(streamed)
         return whole.text
@@ -154,13 +250,15 @@ def test_a_stream_left_half_read_ends_with_its_loop(emulator, make, request_of, 
 def test_a_loop_that_was_closed_roughly_is_forgotten(pools):
     holder = type("Holder", (), {})()
     rough = asyncio.new_event_loop()
-    first = rough.run_until_complete(pools.aclient(holder))
+    first = rough.run_until_complete(pools.alend(holder, "http://one.test"))
+    rough.run_until_complete(pools.atake_back("http://one.test", first))
     rough.close()
     assert len(pools._loops) == 1
 
     async def ask() -> list[object]:
-        second = await pools.aclient(holder)
+        second = await pools.alend(holder, "http://one.test")
         assert second is not first
+        await pools.atake_back("http://one.test", second)
         return list(pools._loops)
 
     assert rough not in asyncio.run(ask())
@@ -168,10 +266,17 @@ def test_a_loop_that_was_closed_roughly_is_forgotten(pools):
     assert pools._loops == {}
 
 
-async def test_one_loop_has_one_client(pools):
+async def test_one_loop_has_one_life(pools):
     holders = [type("Holder", (), {})() for _ in range(5)]
-    made = await asyncio.gather(*(pools.aclient(holder) for holder in holders))
-    assert len({id(one) for one in made}) == 1
+    made = await asyncio.gather(*(pools.alend(holder, "http://one.test") for holder in holders))
+    assert len(pools._loops) == 1
+    for client in made:
+        await pools.atake_back("http://one.test", client)
+    await pools.arelease(holders[0])
+    assert not any(client.is_closed for client in made)
+    for holder in holders:
+        await pools.arelease(holder)
+    assert all(client.is_closed for client in made)
 
 
 async def test_clients_passed_in_are_used_and_never_closed(emulator, make, request_of, pools):
@@ -186,15 +291,17 @@ async def test_clients_passed_in_are_used_and_never_closed(emulator, make, reque
             assert not mine.is_closed
             assert not amine.is_closed
     assert [seen["headers"]["x-mine"] for seen in emulator.requests] == ["1", "1", "2", "2"]
-    assert pools._client is None
+    assert idle(pools, emulator.url) == []
     assert pools._loops == {}
 
 
 def test_a_new_pool_after_fork_leaves_the_parents_open():
     pools, holder = Pools(), type("Holder", (), {})()
-    parents = pools.client(holder)
+    parents = pools.lend(holder, "http://one.test")
+    pools.take_back("http://one.test", parents)
     pools.forget_parent()
-    childs = pools.client(holder)
+    childs = pools.lend(holder, "http://one.test")
+    pools.take_back("http://one.test", childs)
     pools.close()
     assert childs.is_closed
     assert not parents.is_closed

@@ -497,9 +497,12 @@ def test_models_of_the_wrong_kind_are_named(words):
 def test_closing_a_copy_leaves_the_original_s_connections_open(kind, words, shallow):  # D2
     model = kind(**words)
     used(model)
-    shared = POOLS.client(model._client)
+    origin = words["base_url"].removesuffix("/v1")
+    shared = POOLS.lend(model._client, origin)
+    POOLS.take_back(origin, shared)
     other = shallow(model)
     used(other)
     other.close()
     assert not shared.is_closed
-    assert POOLS.client(model._client) is shared
+    assert POOLS._blocking.take(origin) is shared
+    POOLS.take_back(origin, shared)
