@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from yandex_compat.errors import ConfigurationError
 
@@ -57,13 +58,26 @@ _PROFILES = {
     ),
 }
 
+# The names that the service gives out (WIRE Models); others may come any day.
+_MODELS = {
+    "gpt": (
+        "yandexgpt", "yandexgpt-lite", "llama", "llama-lite", "aliceai-llm", "gemma-3-27b-it",
+        "gpt-oss-120b", "gpt-oss-20b", "qwen3-235b-a22b-fp8",
+    ),
+    "emb": ("text-search-doc", "text-search-query"),
+}  # fmt: skip
+_BRANCHES = ("latest", "rc", "deprecated")
+_KNOWN = {*_MODELS["gpt"], *_MODELS["emb"], *_BRANCHES}
+
 # NAME and BRANCH, or NAME and VERSION@SUFFIX of a fine-tuned model.
 _NAMED = r"(?P<name>[\w.-]+)(/(?P<branch>[\w.-]+(@[\w.-]+)?))?"
 _NAME = re.compile(_NAMED, re.ASCII)
 # A folder travels in a header too, which takes printable ASCII only.
 _FOLDER = r"[!-.0-~]+"
 _URI = re.compile(rf"(?P<scheme>\w+)://(?P<folder>{_FOLDER})/{_NAMED}", re.ASCII)
-_KIND = {"gpt": "text model", "emb": "embedding model"}
+_KIND = {"gpt": "a text model", "emb": "an embedding model"}
+# What a page's example has in the place of a folder's id.
+_PLACEHOLDER = re.compile(r".*[][<>{}$].*|FOLDER|(?i:(your[_-])?folder[_-]?id)")
 
 
 def profile_for(model: str) -> ModelProfile:
@@ -88,27 +102,43 @@ def folder_of(model: str) -> str | None:
 
 
 def is_folder(text: str) -> bool:
-    """Whether a folder id can be one at all."""
-    return re.fullmatch(_FOLDER, text) is not None
+    """Whether a folder id can be one at all, and no placeholder for one."""
+    return re.fullmatch(_FOLDER, text) is not None and not _PLACEHOLDER.fullmatch(text)
+
+
+def close_name(model: str) -> str | None:
+    """The name of a known model that an unknown one is most like."""
+    name = bare_name(model).lower()
+    known = _MODELS["emb" if model.startswith("emb:") else "gpt"]
+    close = get_close_matches(name, known, n=1, cutoff=0.65)
+    return close[0] if close and name not in known else None
 
 
 def model_uri(model: str, folder: str | None, scheme: str = "gpt") -> str:
     """The full URI of a model: `gpt://FOLDER/NAME/BRANCH`, `emb://…` for embeddings (WIRE).
 
-    Raises ConfigurationError for a malformed URI, for the wrong scheme, and for a name without a
-    folder to look it up in.
+    Raises ConfigurationError for a malformed URI, for the wrong scheme, for a name without a folder
+    to look it up in, and for the mistakes that a model's text shows by itself.
     """
     if not isinstance(model, str):
         raise ConfigurationError(f"model must be a text, not {type(model).__name__}.")
     uri = _URI.fullmatch(model)
+    named = uri or _NAME.fullmatch(model)
+    if named:
+        _refuse_mistaken(model, named["name"], named["branch"], scheme)
     if uri:
         if uri["scheme"] != scheme:
             raise ConfigurationError(
-                f"model={model!r} is a {uri['scheme']}:// URI, but this call takes a "
+                f"model={model!r} is a {uri['scheme']}:// URI, but this call takes "
                 f"{_KIND[scheme]}: give a {scheme}:// URI, or the model's name alone."
             )
+        if not is_folder(uri["folder"]):
+            raise ConfigurationError(
+                f"model={model!r} holds a placeholder: put the id of your folder in the place of "
+                f"{uri['folder']!r}, or give the model's name alone."
+            )
         return model if uri["branch"] else f"{model}/latest"
-    if not _NAME.fullmatch(model):
+    if not named:
         raise ConfigurationError(
             f"model={model!r} is neither a name nor a model URI: write it like "
             f'"NAME", "NAME/BRANCH" or "{scheme}://FOLDER/NAME/BRANCH".'
@@ -119,3 +149,29 @@ def model_uri(model: str, folder: str | None, scheme: str = "gpt") -> str:
             f"full URI {scheme}://FOLDER/{model}."
         )
     return f"{scheme}://{folder}/{model}" if "/" in model else f"{scheme}://{folder}/{model}/latest"
+
+
+def _refuse_mistaken(model: str, name: str, branch: str | None, scheme: str) -> None:
+    """Raise ConfigurationError for what the service would answer "invalid model_uri" (WIRE C)."""
+    for part in (name, branch or ""):
+        if part not in _KNOWN and part.lower() in _KNOWN:
+            raise ConfigurationError(
+                f"model={model!r}: the service knows {part!r} in small letters only, as "
+                f"{part.lower()!r}."
+            )
+    if name in _BRANCHES:
+        raise ConfigurationError(
+            f"model={model!r} lacks its folder or its name, since {name!r} is a branch: write "
+            f'"{scheme}://FOLDER/NAME/{name}", or the model\'s name alone.'
+        )
+    if branch in _KNOWN and branch not in _BRANCHES:
+        raise ConfigurationError(
+            f"model={model!r} has a model's name in the place of a branch: write "
+            f'"{scheme}://FOLDER/NAME/BRANCH", with the scheme, or the name alone, {branch!r}.'
+        )
+    other = "emb" if scheme == "gpt" else "gpt"
+    if name in _MODELS[other]:
+        raise ConfigurationError(
+            f"model={model!r}: {name!r} is {_KIND[other]}, but this call takes "
+            f"{_KIND[scheme]}, such as {_MODELS[scheme][0]!r}."
+        )

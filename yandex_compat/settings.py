@@ -225,7 +225,7 @@ def _checked_folder(folder: str | None) -> str | None:
     if folder is not None and not (isinstance(folder, str) and is_folder(folder)):
         raise ConfigurationError(
             "folder_id (YC_FOLDER_ID) is no folder's id: copy it again, without blanks, quotes and "
-            "line breaks around it."
+            "line breaks around it, and in the place of whatever stood for it in an example."
         )
     return folder
 

@@ -127,3 +127,65 @@ def test_parts_of_a_model(model, name, folder):
 def test_a_model_that_is_no_text_is_refused(model):
     with pytest.raises(ConfigurationError, match=f"model must be.*{type(model).__name__}"):
         model_uri(model, "folder")
+
+
+# The mistakes that users make with URIs, each refused before any request (WIRE Endpoints).
+
+
+@pytest.mark.parametrize(
+    ("model", "scheme", "told"),
+    [
+        ("YandexGPT", "gpt", "'YandexGPT' in small letters only, as 'yandexgpt'"),
+        ("gpt://b1g/YandexGPT-Lite/rc", "gpt", "as 'yandexgpt-lite'"),
+        ("yandexgpt/Latest", "gpt", "as 'latest'"),
+        ("Text-Search-Doc", "emb", "as 'text-search-doc'"),
+        # As the service itself tells the model of an answer (WIRE A1).
+        ("gpt://qwen3-235b-a22b-fp8/latest", "gpt", '"gpt://FOLDER/NAME/latest"'),
+        ("gpt://b1g/rc", "gpt", "lacks its folder or its name"),
+        ("emb://text-search-doc/latest", "emb", '"emb://FOLDER/NAME/latest"'),
+        ("latest", "gpt", "'latest' is a branch"),
+        ("b1g/yandexgpt", "gpt", "the name alone, 'yandexgpt'"),
+        ("text-search-doc", "gpt", "'text-search-doc' is an embedding model.*such as 'yandexgpt'"),
+        ("text-search-query/latest", "gpt", "takes a text model"),
+        ("yandexgpt", "emb", "'yandexgpt' is a text model.*such as 'text-search-doc'"),
+        ("emb://b1g/yandexgpt/latest", "emb", "takes an embedding model"),
+        ("gpt://FOLDER/yandexgpt/latest", "gpt", "in the place of 'FOLDER'"),
+        ("gpt://<folder_ID>/yandexgpt/latest", "gpt", "holds a placeholder.*'<folder_ID>'"),
+        ("gpt://{folder_id}/yandexgpt", "gpt", "the id of your folder"),
+        ("gpt://$YC_FOLDER_ID/yandexgpt", "gpt", "the id of your folder"),
+        ("gpt://your-folder-id/yandexgpt", "gpt", "the id of your folder"),
+    ],
+)
+def test_a_mistaken_model_is_refused_with_what_to_change(model, scheme, told):
+    with pytest.raises(ConfigurationError, match=told) as caught:
+        model_uri(model, "b1g", scheme)
+    assert repr(model) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "scheme", "uri"),
+    [
+        ("yandexgpt-lite-32k", "gpt", "gpt://b1g/yandexgpt-lite-32k/latest"),
+        ("My-Own/V1@Suffix", "gpt", "gpt://b1g/My-Own/V1@Suffix"),
+        ("text-search-new", "emb", "emb://b1g/text-search-new/latest"),
+        ("gpt://folder/yandexgpt", "gpt", "gpt://folder/yandexgpt/latest"),
+    ],
+)
+def test_names_that_nobody_knows_are_sent(model, scheme, uri):  # D13
+    assert model_uri(model, "b1g", scheme) == uri
+
+
+@pytest.mark.parametrize(
+    ("model", "close"),
+    [
+        ("yandexgtp", "yandexgpt"),
+        ("gpt://b1g/yandex-gpt-lite/latest", "yandexgpt-lite"),
+        ("YandexGPT", None),
+        ("qwen3-235b", "qwen3-235b-a22b-fp8"),
+        ("emb://b1g/text-search-docs/latest", "text-search-doc"),
+        ("yandexgpt", None),
+        ("claude", None),
+    ],
+)
+def test_the_known_name_that_is_close(model, close):
+    assert catalogue.close_name(model) == close
