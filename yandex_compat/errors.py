@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from yandex_compat import jsontext
+from yandex_compat.advice import Asked, advice, is_overflow
 
 if TYPE_CHECKING:
     from yandex_compat.completion import Completion
@@ -160,32 +161,17 @@ _BY_STATUS: Mapping[int, type[APIError]] = {
     404: NotFoundError,
     429: RateLimitError,
 }
-_ADVICE: Mapping[type[APIError], str] = {
-    InvalidRequestError: "Change the request as the message says.",
-    ContextOverflowError: "Shorten what is sent, or take a model with a larger context.",
-    AuthenticationError: "Check api_key (YC_API_KEY) or iam_token (YC_IAM_TOKEN); an IAM token "
-    "lives 12 hours at most.",
-    PermissionDeniedError: "Give the account the role ai.languageModels.user in this folder.",
-    NotFoundError: "Check base_url, and the model's name or the id that was asked for.",
-    RateLimitError: "Send fewer requests at once, or ask for a larger quota.",
-    ServerError: "Try again later; support asks for the client request's id.",
-}
 _STATUS_OF_GRPC = {3: 400, 4: 504, 5: 404, 7: 403, 8: 429, 12: 501, 13: 500, 14: 503, 16: 401}
 _STATUS_OF_TYPE = {
     "invalid_request_error": 400,
     "authentication_error": 401,
     "permission_error": 403,
+    "not_found_error": 404,
     "rate_limit_error": 429,
+    "insufficient_quota": 429,
+    "server_error": 500,
 }
-_OVERFLOW = re.compile(
-    r"context (length|window|size)|maximum context|(too many|number of) (input )?tokens|"
-    r"tokens.{0,40}(exceed|limit|too)|(exceed|longer).{0,40}tokens",
-    re.IGNORECASE,
-)
-
-
-# What the request asks for is too much, not what it says.
-_TOO_MUCH = re.compile(r"max_(completion_)?tokens|tokens to generate", re.IGNORECASE)
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")  # a terminal would obey them
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 
 
@@ -195,11 +181,13 @@ def error_from_response(
     body: bytes,
     secrets: Collection[str] = (),
     client_request_id: str | None = None,
+    asked: Asked | None = None,
 ) -> APIError:
     """The error that an answer with a bad status stands for; takes every body shape of WIRE C.
 
     `secrets` are blotted out wherever the service repeats them. A status below 300 is an error
-    inside a 200 stream, whose status is read from the body.
+    inside a 200 stream, whose status is read from the body. The text is one line: status, the
+    service's own words, the request's id, and what to change, for which `asked` is what was asked.
     """
     lower = _readable(headers, secrets)
     text = without_secrets(secrets, body.decode("utf-8", "replace"))
@@ -212,13 +200,15 @@ def error_from_response(
     asked_by = f" (request {request_id})" if request_id else ""
     if client_request_id:
         asked_by = f" (client request {client_request_id})"
+    retry_after = _seconds(lower.get("retry-after"))
+    wait = f" The service asks for a wait of {retry_after:.0f} s." if retry_after else ""
     error = kind(
-        f"{status}: {message}{asked_by}. {_advice(kind, status, message)}",
+        f"{status}: {message}{asked_by}. {advice(status, message, asked or Asked())}{wait}",
         status_code=status,
         code=code,
         request_id=request_id,
         trace_id=lower.get("x-server-trace-id"),
-        retry_after=_seconds(lower.get("retry-after")),
+        retry_after=retry_after,
         response=httpx.Response(status, headers=lower, content=text.encode()),
     )
     error.client_request_id = client_request_id
@@ -255,29 +245,18 @@ def _page_title(text: str) -> str:
 
 
 def _line(text: str) -> str:
-    text = " ".join(text.split()).rstrip(".")
+    text = " ".join(_CONTROL.sub(" ", text).split()).rstrip(".")
     return text if len(text) <= 500 else text[:500] + "…"
 
 
 def _kind(status: int, message: str) -> type[APIError]:
-    if status in {400, 413, 422} and _OVERFLOW.search(message) and not _TOO_MUCH.search(message):
+    if is_overflow(status, message):
         return ContextOverflowError
     if status >= 500:
         return ServerError
     if status < 400:
         return NotFoundError  # a redirect: the service lives at another address
     return _BY_STATUS.get(status, InvalidRequestError)
-
-
-def _advice(kind: type[APIError], status: int, message: str) -> str:
-    lower = message.lower()
-    if status == 501:
-        return "The service does not do this: change what is asked for."
-    if "folder id" in lower and "match" in lower:
-        return "Set folder_id (YC_FOLDER_ID) to the folder of the key's service account."
-    if "model_uri" in lower or "model uri" in lower:
-        return "Check model and folder_id: a URI is written gpt://FOLDER/NAME/BRANCH."
-    return _ADVICE[kind]
 
 
 def _seconds(value: str | None) -> float | None:

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 import httpx
 
+from yandex_compat.advice import Asked
+from yandex_compat.asked import asked_of
 from yandex_compat.auth import secrets_of
 from yandex_compat.deadlines import Deadline
 from yandex_compat.errors import (
@@ -50,6 +52,7 @@ class Failures:
             body,
             self._secrets(response.request),
             _client_request_id(response.request),
+            self._asked(response.request),
         )
 
     def _secrets(self, request: httpx.Request) -> tuple[str, ...]:
@@ -63,6 +66,9 @@ class Failures:
         ]
         return (*secrets_of(self._settings.auth), *sent)
 
+    def _asked(self, request: httpx.Request) -> Asked:
+        return asked_of(request, self._settings, self._secrets(request))
+
     @contextmanager
     def inside(self, response: httpx.Response) -> Iterator[None]:
         """Errors found inside a 200, completed by its headers and rid of an echoed credential.
@@ -72,14 +78,18 @@ class Failures:
         try:
             yield
         except YandexError as error:
-            secrets, asked = self._secrets(response.request), _client_request_id(response.request)
-            error.client_request_id = asked
+            request = response.request
+            secrets, request_id = self._secrets(request), _client_request_id(request)
+            error.client_request_id = request_id
             if isinstance(error, APIError):
                 status, headers, body = response.status_code, response.headers, error.response
-                told = error_from_response(status, headers, body.content, secrets, asked)
+                told = error_from_response(
+                    status, headers, body.content, secrets, request_id, self._asked(request)
+                )
                 error.args, error.__dict__ = told.args, told.__dict__
             elif isinstance(error, MalformedAnswer):
                 error.args = (without_secrets(secrets, str(error)),)
+            _tell_id(error)
             raise
 
     def of_sending(
@@ -92,6 +102,7 @@ class Failures:
             else self._unanswered(error, request)
         )
         failure.client_request_id = _client_request_id(request)
+        _tell_id(failure)
         return failure
 
     def _unanswered(self, error: Exception, request: httpx.Request) -> YandexError:
@@ -153,6 +164,7 @@ class Failures:
                 partial=reading.partial,
             )
             interrupted.client_request_id = _client_request_id(request)
+            _tell_id(interrupted)
             raise interrupted from None
 
     def _told(self, error: Exception, request: httpx.Request) -> str:
@@ -163,3 +175,10 @@ class Failures:
 def _client_request_id(request: httpx.Request) -> str | None:
     sent: str | None = request.headers.get("x-client-request-id")
     return sent
+
+
+def _tell_id(error: YandexError) -> None:
+    """Tell the request's id at the end of an error's text; those of the service have it inside."""
+    if isinstance(error, ConnectionFailed | MalformedAnswer) and error.client_request_id:
+        told = f"{str(error).rstrip('.')} (client request {error.client_request_id})."
+        error.args = (told, *error.args[1:])

@@ -113,7 +113,7 @@ async def test_errors_are_the_same_in_both_ways(client, request_of, model):
     told.append(caught.value)
     assert len({error.request_id for error in told}) == 4
     assert len({str(error).replace(error.client_request_id, "") for error in told}) == 1
-    assert "Set folder_id" in str(told[0])
+    assert "Set the folder in model's URI to test-folder" in str(told[0])
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -14,7 +14,7 @@ EMULATOR = CORE / "emulator"
 FRAMEWORKS = {"langchain_core", "langchain", "llama_index"}
 SPEAKS_HTTP = {
     "client.py", "auth.py", "errors.py", "settings.py", "pools.py", "bodies.py", "reading.py",
-    "failures.py", "transport.py", "endpoints.py", "iam.py",
+    "failures.py", "transport.py", "endpoints.py", "iam.py", "asked.py",
 }  # fmt: skip
 # What of the core an adapter may name: nothing that sends, frames or encodes.
 INNER = {

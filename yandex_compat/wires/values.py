@@ -21,7 +21,9 @@ def body_of(what: str, data: bytes) -> Any:  # noqa: ANN401 -- JSON is any value
     try:
         body = jsontext.decode(data)
     except ValueError:
-        raise MalformedAnswer(f"{what} is no JSON: {beginning(data)}") from None
+        raise MalformedAnswer(
+            f"{what} is no JSON: {beginning(data)}. Check what base_url leads to, or ask again."
+        ) from None
     if is_error(body):
         raise error_from_response(200, {}, data)
     return body

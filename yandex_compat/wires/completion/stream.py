@@ -46,7 +46,8 @@ class StreamDecoder(DeltaDecoder):
         return self._done or self._status not in (None, PARTIAL, UNSPECIFIED)
 
     def _payload(self, payload: bytes) -> list[Delta]:
-        body = body_of("A line of the stream", payload)
+        # An error may come as an event, as in the chat format (WIRE C).
+        body = body_of("A line of the stream", payload.removeprefix(b"data:"))
         try:
             answer = unwrapped(body)
             alternatives = answer.get("alternatives") or ()

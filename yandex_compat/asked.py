@@ -1,0 +1,80 @@
+"""What a request asked for, read from the request, so that its error can say what to change."""
+
+import re
+from collections.abc import Collection
+
+import httpx
+
+from yandex_compat import catalogue
+from yandex_compat.advice import Asked
+from yandex_compat.auth import (
+    ApiKeyAuth,
+    CallableAuth,
+    IamTokenAuth,
+    MetadataAuth,
+    OAuthAuth,
+    ServiceAccountAuth,
+)
+from yandex_compat.errors import without_secrets
+from yandex_compat.settings import Settings
+
+# How the path ends, and what was asked for there (WIRE Endpoints).
+_PATHS = (
+    (r"/chat/completions", "generation"),
+    (r"/chat/completions/.+", "stored"),
+    (r"/completion", "generation", "native generation"),
+    (r"/(embeddings|textEmbedding)", "embedding"),
+    (r"/operations/.+", "operation"),
+)
+# Every format names the model first, so that no long body is searched.
+_MODEL = re.compile(rb'"model(?:Uri)?": ?"([^"\\]*)"')
+_BEGINNING = 500
+# What a credential of each kind begins with.
+_BEGINNINGS = {"IAM token": r"t1\.", "OAuth token": r"y[0-6]_", "API key": "AQVN"}
+_OF_WORD = {"api_key": "API key", "iam_token": "IAM token"}
+
+
+def asked_of(request: httpx.Request, settings: Settings, secrets: Collection[str]) -> Asked:
+    """What a request asked for, and where; `secrets` are blotted out of its texts."""
+    traits = set(_traits_of_path(request.url.path)) | {_credential(request, settings.auth)}
+    known = {
+        "address": f"{request.method} {request.url.copy_with(query=None)}",
+        "credential": f"auth={type(settings.auth).__name__}(…)",
+        "other_api": "chat" if "native generation" in traits else "completion",
+    }
+    found = _MODEL.search(request.content[:_BEGINNING])
+    model = found[1].decode(errors="replace") if found else ""
+    if model:
+        profile, close = catalogue.profile_for(model), catalogue.close_name(model)
+        traits.add("of a model")
+        if profile.native and "generation" in traits:
+            traits.add("on both")
+        known["model"] = model
+        known["close"] = f" (did you mean {close!r}?)" if close else ""
+        if profile is not catalogue.UNKNOWN:
+            known["window"] = f" than its {profile.context_window} tokens"
+    folder = catalogue.folder_of(model) or settings.folder_id
+    if folder:
+        known["folder"] = f"the folder {folder}"
+    if folder != settings.folder_id:
+        known["folder_word"] = "the folder in model's URI"
+    clean = {name: without_secrets(secrets, text) for name, text in known.items()}
+    return Asked(frozenset(traits), **clean)
+
+
+def _traits_of_path(path: str) -> tuple[str, ...]:
+    found = [traits for pattern, *traits in _PATHS if re.search(f"{pattern}$", path)]
+    return tuple(found[0]) if found else ()
+
+
+def _credential(request: httpx.Request, auth: httpx.Auth) -> str:
+    """What was sent as a credential; nothing of the credential itself."""
+    secret = request.headers.get("authorization", "").rpartition(" ")[2]
+    if isinstance(auth, ApiKeyAuth | IamTokenAuth):
+        for kind, beginning in _BEGINNINGS.items():
+            if re.match(beginning, secret) and kind != _OF_WORD[auth.word]:
+                return f"{kind} as {auth.word}"
+        return auth.word
+    if isinstance(auth, ServiceAccountAuth | OAuthAuth | MetadataAuth):
+        return "exchanged token"
+    return "function" if isinstance(auth, CallableAuth) else "auth of one's own"
