@@ -169,7 +169,6 @@ _STATUS_OF_TYPE = {
     "not_found_error": 404,
     "rate_limit_error": 429,
     "insufficient_quota": 429,
-    "server_error": 500,
 }
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")  # a terminal would obey them
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)

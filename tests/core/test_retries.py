@@ -4,6 +4,9 @@ import copy
 import gc
 import pickle
 import weakref
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from functools import partial
 
 import httpx
 import pytest
@@ -25,8 +28,14 @@ from yandex_compat.retries import RetryPolicy
 
 ANSWER = '{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}'
 EVENTS = 'data: {"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+LINE = (
+    '{"result":{"alternatives":[{"message":{"role":"assistant","text":"hi"},'
+    '"status":"ALTERNATIVE_STATUS_FINAL"}]}}\n'
+)
 WAYS = ["complete", "acomplete", "stream", "astream", "embed", "aembed"]
 every_way = pytest.mark.parametrize("way", WAYS)
+APIS = ["chat", "completion"]
+every_api = pytest.mark.parametrize("api", APIS)
 
 
 async def ask(client: YandexClient, way: str, request) -> str:
@@ -45,11 +54,21 @@ async def ask(client: YandexClient, way: str, request) -> str:
 
 
 def good(request: httpx.Request) -> httpx.Response:
+    if request.url.path.endswith("/completion"):
+        return httpx.Response(200, text=LINE)
+    if request.url.path.endswith("/textEmbedding"):
+        return httpx.Response(200, text='{"embedding":[1]}')
     if b'"stream":true' in request.content:
         return httpx.Response(200, text=EVENTS)
     if request.url.path.endswith("/embeddings"):
         return httpx.Response(200, text='{"data":[{"embedding":[1]}]}')
     return httpx.Response(200, text=ANSWER)
+
+
+@pytest.fixture
+def client_over(client_over):
+    """Clients whose embeddings wait for no turn."""
+    return partial(client_over, requests_per_second=0)
 
 
 class Service:
@@ -91,8 +110,16 @@ def test_waits_grow_to_the_longest():
 
 
 def test_the_wait_is_drawn_from_zero_on():
-    drawn = policy(draw=lambda low, high: low)
-    assert drawn.wait_after(3, limited(None)) == 0.0
+    bounds = []
+    drawn = policy(draw=lambda *of: bounds.append(of) or of[0])
+    assert [drawn.wait_after(attempt, limited(None)) for attempt in (1, 3, 5)] == [0.0] * 3
+    assert bounds == [(0.0, 0.5), (0.0, 2.0), (0.0, 8.0)]
+
+
+def test_the_draw_keeps_to_its_bounds():
+    drawn = [RetryPolicy().draw(0.0, 2.0) for _ in range(200)]
+    assert 0.0 <= min(drawn) < 0.2
+    assert 1.8 < max(drawn) <= 2.0
 
 
 def test_a_wait_is_never_shorter_than_the_service_asks():
@@ -135,65 +162,137 @@ def test_copies_of_a_policy_draw_waits_of_their_own(twin):
 # Over the wire.
 
 
-@every_way
-@pytest.mark.parametrize(
-    ("status", "requests"),
-    [(429, 3), (500, 3), (502, 3), (503, 3), (504, 3), (400, 1), (401, 1), (404, 1), (501, 1)],
-)
-async def test_statuses_are_retried_or_not(client_over, request_of, waits, way, status, requests):
-    service = Service(*[failing(status) for _ in range(5)])
-    client = client_over(service)
-    with pytest.raises(APIError) as caught:
-        await ask(client, way, request_of())
-    assert caught.value.status_code == status
-    assert len(service.asked) == requests
-    assert len(waits) == requests - 1
+RETRIED = [429, 500, 502, 503, 504]
+NOT_RETRIED = [400, 401, 403, 404, 413, 422, 501, 505]
+BROKEN = [httpx.ConnectError("refused"), httpx.ConnectTimeout("slow"), httpx.ReadError("reset")]
 
 
 @every_way
-async def test_no_retries_when_none_are_wanted(client_over, request_of, waits, way):
-    service = Service(failing(503))
+@every_api
+@pytest.mark.parametrize("retries", [0, 1, 4])
+async def test_what_may_pass_is_retried_so_often_and_no_more(
+    client_over, request_of, waits, way, api, retries
+):  # WIRE C
+    for failure in [*RETRIED, *BROKEN]:
+        answers = [failing(failure) if isinstance(failure, int) else failure for _ in range(9)]
+        service = Service(*answers)
+        client = client_over(service, api=api, max_retries=retries)
+        with pytest.raises(YandexError) as caught:
+            await ask(client, way, request_of())
+        assert caught.value.retryable
+        assert getattr(caught.value, "status_code", failure) == failure
+        assert (len(service.asked), len(waits)) == (1 + retries, retries), failure
+        assert len({seen.content for seen in service.asked}) == 1
+        waits.clear()
+
+
+@every_way
+@every_api
+async def test_what_stays_is_asked_once(client_over, request_of, waits, way, api):  # WIRE C
+    for status in NOT_RETRIED:
+        service = Service(*[failing(status, retry_after="0") for _ in range(5)])
+        with pytest.raises(APIError) as caught:
+            await ask(client_over(service, api=api), way, request_of())
+        assert caught.value.status_code == status
+        assert (len(service.asked), waits) == (1, []), status
+
+
+@every_way
+@every_api
+async def test_two_retries_where_nothing_is_said(client_over, request_of, waits, way, api):
+    service = Service(*[failing(503) for _ in range(5)])
     with pytest.raises(ServerError):
-        await ask(client_over(service, max_retries=0), way, request_of())
-    assert len(service.asked) == 1
-    assert waits == []
+        await ask(client_over(service, api=api), way, request_of())
+    assert (len(service.asked), len(waits)) == (3, 2)
 
 
 @every_way
-async def test_an_answer_after_failures_counts(client_over, request_of, waits, way):
+@every_api
+async def test_an_answer_after_failures_counts(client_over, request_of, waits, way, api):
     service = Service(failing(503), httpx.ConnectError("refused"))
-    assert await ask(client_over(service), way, request_of()) in {"hi", "[1.0]"}
+    assert await ask(client_over(service, api=api), way, request_of()) in {"hi", "[1.0]"}
     assert len(service.asked) == 3
     assert len(waits) == 2
 
 
 @every_way
-async def test_the_last_error_is_the_one_raised(client_over, request_of, waits, way):
+@every_api
+async def test_the_last_error_is_the_one_raised(client_over, request_of, waits, way, api):
     service = Service(failing(503), failing(500), failing(401))
     with pytest.raises(APIError) as caught:
-        await ask(client_over(service), way, request_of())
+        await ask(client_over(service, api=api), way, request_of())
+    assert len(service.asked) == 3
     assert caught.value.status_code == 401
     assert caught.value.__cause__ is None
 
 
-@every_way
-async def test_retry_after_is_honoured(client_over, request_of, waits, way):
-    service = Service(failing(429, retry_after="7"), failing(503, retry_after="20"))
-    await ask(client_over(service), way, request_of())
-    assert 7.0 <= waits[0] <= 7.5
-    assert 20.0 <= waits[1] <= 21.0
+def in_seconds(seconds: float) -> str:
+    return f"{seconds:g}"
+
+
+def as_a_date(seconds: float) -> str:
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+
+
+every_spelling = pytest.mark.parametrize("spelled", [in_seconds, as_a_date])
 
 
 @every_way
-async def test_a_retry_after_too_long_is_raised_at_once(client_over, request_of, waits, way):
-    service = Service(failing(429, retry_after="3600"))
+@every_api
+@every_spelling
+async def test_retry_after_is_honoured(client_over, request_of, waits, way, api, spelled):
+    for status in RETRIED:
+        service = Service(failing(status, retry_after=spelled(20)), failing(503, retry_after="0"))
+        await ask(client_over(service, api=api), way, request_of())
+        assert len(service.asked) == 3
+        # A date has no fractions of a second, and time passes until it is read; 0.5 is drawn.
+        assert (20 if spelled is in_seconds else 10) <= waits[0] <= 20.5
+        assert 0 <= waits[1] <= 1
+        waits.clear()
+
+
+@every_way
+@every_api
+@every_spelling
+async def test_a_retry_after_too_long_is_raised_at_once(
+    client_over, request_of, waits, way, api, spelled
+):
+    service = Service(failing(429, retry_after=spelled(3600)))
     with pytest.raises(RateLimitError) as caught:
-        await ask(client_over(service), way, request_of())
-    assert caught.value.retry_after == 3600.0
+        await ask(client_over(service, api=api), way, request_of())
+    assert 3000 < caught.value.retry_after <= 3600
     assert (len(service.asked), waits) == (1, [])
 
 
 @every_way
+async def test_a_retry_after_that_says_nothing_changes_nothing(client_over, request_of, waits, way):
+    for value in ["soon", "", "Wed, 21 Oct 2015 07:28:00 GMT", "-5", "nan"]:
+        service = Service(failing(503, retry_after=value), failing(429, retry_after=value))
+        await ask(client_over(service), way, request_of())
+        assert len(service.asked) == 3, value
+        assert 0 <= waits[0] <= 0.5
+        assert 0 <= waits[1] <= 1.0
+        waits.clear()
+
+
+@every_way
+@every_api
+async def test_waits_are_drawn_anew_between_zero_and_their_longest(
+    client_over, request_of, waits, way, api
+):  # full jitter
+    service = Service(*[failing(503) for _ in range(24)])
+    with pytest.raises(ServerError):
+        await ask(client_over(service, api=api, max_retries=23), way, request_of())
+    longest = [0.5, 1.0, 2.0, 4.0] + [8.0] * 19
+    assert all(0 <= wait <= bound for wait, bound in zip(waits, longest, strict=True))
+    # Equal jitter draws from the upper half, and no jitter waits the same; both would show in 23.
+    shares = [wait / bound for wait, bound in zip(waits, longest, strict=True)]
+    assert len(set(shares)) == 23
+    assert min(shares) < 0.5 < max(shares)
+
+
+@every_way
+@every_api
 @pytest.mark.parametrize(
     ("failure", "kind"),
     [
@@ -205,13 +304,13 @@ async def test_a_retry_after_too_long_is_raised_at_once(client_over, request_of,
         (httpx.PoolTimeout("full"), RequestTimedOut),
     ],
 )
-async def test_connections_are_retried(client_over, request_of, waits, way, failure, kind):
+async def test_connections_are_retried(client_over, request_of, waits, way, api, failure, kind):
     service = Service(*[failure] * 5)
     with pytest.raises(kind) as caught:
-        await ask(client_over(service), way, request_of())
+        await ask(client_over(service, api=api), way, request_of())
     assert type(caught.value) is kind
     assert type(failure).__name__ in str(caught.value)
-    assert len(service.asked) == 3
+    assert (len(service.asked), len(waits)) == (3, 2)
 
 
 @every_way
@@ -263,8 +362,23 @@ async def test_a_whole_answer_that_breaks_off_is_asked_again(raw_server, request
     assert (server.connections, len(waits)) == (3, 2)
 
 
-def at(server) -> YandexClient:
-    return YandexClient(api_key="test-key", folder_id="f", base_url=server.url, timeout=20)
+@every_way
+@every_api
+@pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\ncontent-"], ids=["nothing", "head"])
+async def test_a_connection_that_ends_before_the_answer_is_made_again(
+    raw_server, request_of, waits, way, api, begun
+):
+    server = raw_server(begun)
+    async with at(server, api=api) as client:
+        with pytest.raises(ConnectionFailed) as caught:
+            await ask(client, way, request_of())
+    assert type(caught.value) is ConnectionFailed
+    assert (server.connections, len(waits)) == (3, 2)
+
+
+def at(server, **words: object) -> YandexClient:
+    known = {"api_key": "test-key", "folder_id": "f", "base_url": server.url, "timeout": 20}
+    return YandexClient(**known, requests_per_second=0, **words)
 
 
 @every_way
@@ -380,8 +494,9 @@ async def test_the_emulators_refusals_are_counted(emulator, client, request_of, 
     assert min(waits) >= 1.0
 
 
-async def test_nobody_listening_is_tried_three_times(request_of, waits):
-    client = YandexClient(api_key="k", folder_id="f", base_url="http://127.0.0.1:9/v1")
+@every_api
+async def test_nobody_listening_is_tried_three_times(request_of, waits, api):
+    client = YandexClient(api_key="k", folder_id="f", base_url="http://127.0.0.1:9/v1", api=api)
     for way in ("complete", "acomplete", "stream", "astream"):
         with pytest.raises(ConnectionFailed, match=r"127\.0\.0\.1:9/v1.*base_url"):
             await ask(client, way, request_of())
