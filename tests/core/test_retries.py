@@ -7,10 +7,13 @@ import weakref
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
+from inspect import isawaitable
 
 import httpx
 import pytest
 
+from langchain_yandex_compat import ChatYandex, YandexEmbeddings
+from llamaindex_yandex_compat import YandexEmbedding, YandexLLM
 from yandex_compat import (
     APIError,
     AuthenticationError,
@@ -502,3 +505,58 @@ async def test_nobody_listening_is_tried_three_times(request_of, waits, api):
             await ask(client, way, request_of())
     assert len(waits) == 8
     await client.aclose()
+
+
+# The adapters have the core's retries, and their frameworks add none.
+
+
+async def all_of(stream) -> list:
+    return [each async for each in stream]
+
+
+async def begun(stream) -> list:
+    return await all_of(await stream)
+
+
+async def finished(call, model) -> None:
+    found = call(model)
+    if isawaitable(found):
+        await found
+
+
+ADAPTERS = [
+    (ChatYandex, lambda model: model.invoke("Hi")),
+    (ChatYandex, lambda model: model.ainvoke("Hi")),
+    (ChatYandex, lambda model: list(model.stream("Hi"))),
+    (ChatYandex, lambda model: all_of(model.astream("Hi"))),
+    (YandexLLM, lambda model: model.complete("Hi")),
+    (YandexLLM, lambda model: model.acomplete("Hi")),
+    (YandexLLM, lambda model: list(model.stream_complete("Hi"))),
+    (YandexLLM, lambda model: begun(model.astream_complete("Hi"))),
+    (partial(YandexEmbeddings, requests_per_second=0), lambda model: model.embed_query("Hi")),
+    (
+        partial(YandexEmbeddings, requests_per_second=0),
+        lambda model: model.aembed_documents(["Hi"]),
+    ),
+    (partial(YandexEmbedding, requests_per_second=0), lambda model: model.get_text_embedding("Hi")),
+    (
+        partial(YandexEmbedding, requests_per_second=0),
+        lambda model: model.aget_query_embedding("Hi"),
+    ),
+]
+
+
+@every_api
+@pytest.mark.parametrize(("make", "call"), ADAPTERS)
+async def test_adapters_retry_as_often_as_the_core(waits, api, make, call):
+    for failure, retries, requests in [(503, 2, 3), (429, 0, 1), (501, 2, 1), (None, 2, 3)]:
+        answer = failing(failure) if failure else httpx.ConnectError("refused")
+        service = Service(*[answer] * 5)
+        clients = {
+            "http_client": httpx.Client(transport=httpx.MockTransport(service)),
+            "http_async_client": httpx.AsyncClient(transport=httpx.MockTransport(service)),
+        }
+        model = make(api_key="k", folder_id="f", api=api, max_retries=retries, **clients)
+        with pytest.raises(YandexError):
+            await finished(call, model)
+        assert len(service.asked) == requests
