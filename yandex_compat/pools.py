@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from functools import cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ssl import SSLContext
 from typing import Generic, TypeVar
 
@@ -41,7 +42,9 @@ _Client = TypeVar("_Client", httpx.Client, httpx.AsyncClient)
 def new_client(kind: type[_Client], *, trust_env: bool = True) -> _Client:
     """A client; ConfigurationError where the environment's proxies or certificates allow none."""
     try:
-        return kind(verify=_ssl_context(), trust_env=trust_env)
+        # A cookie that came with an answer to one credential would go out with another's requests.
+        cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+        return kind(verify=_ssl_context(), trust_env=trust_env, cookies=cookies)
     except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
         told = f"{type(error).__name__}: {error}"
     raise ConfigurationError(

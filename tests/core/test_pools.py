@@ -80,6 +80,21 @@ def idle(pools: Pools, origin: str) -> list[httpx.Client]:
     return [client for _, client in pools._blocking._of.get(origin, ())]
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_no_cookie_of_one_goes_out_with_another_s_requests(
+    make, emulator, request_of, asynchronous
+):
+    cookie = {"set-cookie": "session=of-one; Path=/"}
+    body = {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}
+    emulator.script(*[{"status": 200, "headers": cookie, "body": body}] * 2)
+    for client in (make(), make(api_key=None, iam_token="t1.test-token")):
+        if asynchronous:
+            await client.acomplete(request_of())
+        else:
+            client.complete(request_of())
+    assert [seen["headers"].get("cookie") for seen in emulator.requests] == [None, None]
+
+
 def test_the_pool_closes_with_its_last_holder(make, emulator, request_of, pools):  # D2
     one, other = make(), make()
     one.complete(request_of())
