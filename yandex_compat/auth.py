@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncGenerator, Callable, Generator, Hashable
+from functools import partial
 from hashlib import sha256
 from inspect import iscoroutine, iscoroutinefunction
 from typing import Any
@@ -82,13 +83,14 @@ class _TokenAuth(httpx.Auth):
         self._source = sha256(parts.encode()).digest()
         self._kept: TokenKeeper | None = None
 
-    def _exchange(self) -> IamToken:
+    def _exchange(self) -> Callable[[], IamToken]:
+        """What has a token, and holds no more than it takes: it outlives the credential."""
         raise NotImplementedError
 
     @property
     def _keeper(self) -> TokenKeeper:
         if self._kept is None:
-            self._kept = shared_keeper(self._source, self._exchange)
+            self._kept = shared_keeper(self._source, self._exchange())
         return self._kept
 
     @property
@@ -105,21 +107,21 @@ class _TokenAuth(httpx.Auth):
         self, request: httpx.Request
     ) -> Generator[httpx.Request, httpx.Response, None]:
         """Add the header, once more after a 401."""
-        token = Hidden(self._keeper.token())
+        token = Hidden(self._keeper.token(_patience(request)))
         response = yield _bearing(request, token)
         if response.status_code == httpx.codes.UNAUTHORIZED:
             self._keeper.reject(token.shown())
-            yield _bearing(request, Hidden(self._keeper.token()))
+            yield _bearing(request, Hidden(self._keeper.token(_patience(request))))
 
     async def async_auth_flow(
         self, request: httpx.Request
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Add the header, once more after a 401."""
-        token = Hidden(await self._keeper.atoken())
+        token = Hidden(await self._keeper.atoken(_patience(request)))
         response = yield _bearing(request, token)
         if response.status_code == httpx.codes.UNAUTHORIZED:
             self._keeper.reject(token.shown())
-            yield _bearing(request, Hidden(await self._keeper.atoken()))
+            yield _bearing(request, Hidden(await self._keeper.atoken(_patience(request))))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_kept": None}
@@ -139,8 +141,9 @@ class ServiceAccountAuth(_TokenAuth):
         self._url = url
         super().__init__(self._key.id, self._key.private_key.shown(), url)
 
-    def _exchange(self) -> IamToken:
-        return iam.exchanged(self._url, "jwt", self._key.signed())
+    def _exchange(self) -> Callable[[], IamToken]:
+        key, url = self._key, self._url
+        return lambda: iam.exchanged(url, "jwt", key.signed())
 
 
 class OAuthAuth(_TokenAuth):
@@ -156,8 +159,8 @@ class OAuthAuth(_TokenAuth):
         """What must never show in a text."""
         return (self._token.shown(), *super().secrets)
 
-    def _exchange(self) -> IamToken:
-        return iam.exchanged(self._url, "yandexPassportOauthToken", self._token)
+    def _exchange(self) -> Callable[[], IamToken]:
+        return partial(iam.exchanged, self._url, "yandexPassportOauthToken", self._token)
 
 
 class MetadataAuth(_TokenAuth):
@@ -170,8 +173,8 @@ class MetadataAuth(_TokenAuth):
         self._url = url or os.environ.get("YC_METADATA_ADDR") or iam.METADATA_ADDRESS
         super().__init__(self._url)
 
-    def _exchange(self) -> IamToken:
-        return iam.of_machine(self._url)
+    def _exchange(self) -> Callable[[], IamToken]:
+        return partial(iam.of_machine, self._url)
 
 
 class CallableAuth(httpx.Auth):
@@ -243,6 +246,12 @@ def identity_of(auth: httpx.Auth) -> Hashable | None:
     """What two credentials of one quota have in common; None where that can't be told."""
     found: Hashable | None = getattr(auth, "identity", None)
     return found
+
+
+def _patience(request: httpx.Request) -> float | None:
+    """Seconds to wait for a token: as long as for the answer's first byte."""
+    seconds: float | None = request.extensions.get("timeout", {}).get("read")
+    return seconds
 
 
 def _bearing(request: httpx.Request, token: Hidden) -> httpx.Request:

@@ -3,15 +3,17 @@
 import asyncio
 import copy
 import os
+import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from weakref import WeakSet, WeakValueDictionary
 
-from yandex_compat.errors import ConnectionFailed
+from yandex_compat.errors import ConnectionFailed, RequestTimedOut
 
 # A token is had anew in the background once it is so old, or half its life is over.
 _FRESH_SECONDS = 3_600.0
@@ -55,8 +57,9 @@ class TokenKeeper:
 
     def _start_anew(self) -> None:
         """Also in a forked child, where nobody is left who ran an exchange or held the lock."""
-        self._lock = threading.Lock()
-        self._under_way: Future[_Held | BaseException] | None = None
+        # Reentrant, since a signal's handler may ask a model, too, while its thread holds it.
+        self._lock = threading.RLock()
+        self._under_way: _Exchange | None = None
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -64,18 +67,28 @@ class TokenKeeper:
         held = self._held
         return (held.secret,) if held else ()
 
-    def token(self) -> str:
-        """A token that is still good; raises what the exchange raised."""
-        found = self._ask()
-        return found if isinstance(found, str) else _given(found.result())
+    def token(self, timeout: float | None = None) -> str:
+        """A token that is still good; raises what the exchange raised.
 
-    async def atoken(self) -> str:
+        RequestTimedOut where it takes more than `timeout` seconds; it goes on for those who ask
+        next.
+        """
+        found = self._ask()
+        if isinstance(found, str):
+            return found
+        with suppress(TimeoutError):
+            return _given(found.result(timeout))
+        raise _too_late(timeout)
+
+    async def atoken(self, timeout: float | None = None) -> str:
         """A token that is still good, as `token` gives it."""
         found = self._ask()
         if isinstance(found, str):
             return found
         # Who gives up waiting does not take the exchange away from the others.
-        await asyncio.wait([asyncio.wrap_future(found)])
+        done, _ = await asyncio.wait([asyncio.wrap_future(found)], timeout=timeout)
+        if not done:
+            raise _too_late(timeout)
         return _given(found.result())
 
     def reject(self, secret: str) -> None:
@@ -84,55 +97,72 @@ class TokenKeeper:
             if self._held and self._held.secret == secret:
                 self._held = None
 
-    def _ask(self) -> "str | Future[_Held | BaseException]":
-        now = self._clock()
+    def _ask(self) -> "str | _Exchange":
+        """The token, or the exchange that it will come of."""
+        now, held = self._clock(), self._held
+        if held and now < held.stale_at:
+            return held.secret
+        # Made before the lock is taken, under which the collector, and what it calls, must not run.
+        mine: _Exchange = Future()
         with self._lock:
             held = self._held
-            if held and now < held.stale_at:
-                return held.secret
             usable = held if held and now < held.dead_at else None
-            if usable and now < self._not_before:
+            if usable and (now < usable.stale_at or now < self._not_before or self._under_way):
                 return usable.secret
-            if self._under_way is None:
-                # Whoever has a token can do without a new one yet.
-                with suppress(*([ConnectionFailed] if usable else [])):
-                    self._under_way = self._begun()
-            if usable:
-                return usable.secret
-            assert self._under_way is not None
-            return self._under_way
+            begun = self._under_way is None
+            self._under_way = exchange = self._under_way or mine
+        if begun:
+            self._begin(exchange)
+        return usable.secret if usable else exchange
 
-    def _begun(self) -> "Future[_Held | BaseException]":
-        outcome: Future[_Held | BaseException] = Future()
+    def _begin(self, exchange: "_Exchange") -> None:
+        """Run an exchange in a thread of its own."""
         try:
-            threading.Thread(target=self._run, args=(outcome,), daemon=True).start()
+            # Where the program ends, a new thread would be waited for, and never run.
+            if sys.is_finalizing():
+                raise RuntimeError
+            threading.Thread(target=self._run, args=(exchange,), daemon=True).start()
         except RuntimeError:
-            raise ConnectionFailed(
+            self._end(exchange, ConnectionFailed(
                 "No IAM token: no thread can be started to ask for one, since the program ends or "
                 "has too many."
-            ) from None
-        return outcome
+            ))  # fmt: skip
 
-    def _run(self, outcome: "Future[_Held | BaseException]") -> None:
+    def _run(self, exchange: "_Exchange") -> None:
         found: _Held | BaseException
+        began = self._clock()
         try:
-            found = self._held_from(self._exchange())
+            found = self._held_from(self._exchange(), began)
         except BaseException as error:
             found = error
+        self._end(exchange, found)
+
+    def _end(self, exchange: "_Exchange", found: "_Held | BaseException") -> None:
         with self._lock:
-            self._under_way = None
+            if self._under_way is exchange:
+                self._under_way = None
             if isinstance(found, _Held):
                 self._held = found
             else:
                 self._not_before = self._clock() + _PAUSE
         # A result in any case: an exception that nobody waits for would be reported as forgotten.
-        outcome.set_result(found)
+        exchange.set_result(found)
 
-    def _held_from(self, token: IamToken) -> _Held:
-        now, lifetime = self._clock(), token.lifetime
+    def _held_from(self, token: IamToken, began: float) -> _Held:
+        lifetime = token.lifetime
         fresh = min(_FRESH_SECONDS, lifetime / 2)
         reserve = min(_RESERVE_SECONDS, lifetime / 4)
-        return _Held(token.secret, now + fresh, now + lifetime - reserve)
+        return _Held(token.secret, began + fresh, began + lifetime - reserve)
+
+
+_Exchange = Future[_Held | BaseException]
+
+
+def _too_late(timeout: float | None) -> RequestTimedOut:
+    return RequestTimedOut(
+        f"No IAM token within {timeout:g} s (first_byte_timeout, or timeout): try again, or check "
+        f"that this machine reaches IAM."
+    )
 
 
 def _given(found: _Held | BaseException) -> str:
@@ -144,21 +174,25 @@ def _given(found: _Held | BaseException) -> str:
 
 _KEEPERS: "WeakSet[TokenKeeper]" = WeakSet()
 _SHARED: "WeakValueDictionary[Hashable, TokenKeeper]" = WeakValueDictionary()
-_SHARED_LOCK = threading.Lock()
+# The last that were asked for, so that who makes a model for each request exchanges once.
+_KEPT: deque[TokenKeeper] = deque(maxlen=32)
+_SHARED_LOCK = threading.RLock()
 
 
 def shared_keeper(source: Hashable, exchange: Callable[[], IamToken]) -> TokenKeeper:
-    """The keeper that all share whose tokens come of one source."""
+    """The keeper that all share whose tokens come of one source, kept for a while by itself."""
     with _SHARED_LOCK:
         keeper = _SHARED.get(source)
         if keeper is None:
             keeper = _SHARED[source] = TokenKeeper(exchange)
+        if keeper not in _KEPT:
+            _KEPT.append(keeper)
         return keeper
 
 
 def _forget_threads() -> None:
     global _SHARED_LOCK
-    _SHARED_LOCK = threading.Lock()
+    _SHARED_LOCK = threading.RLock()
     for keeper in list(_KEEPERS):
         keeper._start_anew()
 

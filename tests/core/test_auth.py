@@ -1,7 +1,9 @@
 """IAM tokens: where each credential has them from, and that they are had once and in time."""
 
 import asyncio
+import gc
 import json
+import os
 import pickle
 import threading
 import time
@@ -23,6 +25,7 @@ from yandex_compat import (
     MalformedAnswer,
     MetadataAuth,
     OAuthAuth,
+    RequestTimedOut,
     ServerError,
     ServiceAccountAuth,
     YandexClient,
@@ -331,6 +334,91 @@ async def test_a_wait_for_a_token_does_not_block_the_event_loop():
     assert await waiting == "t1"
     with pytest.raises(asyncio.CancelledError):
         await given_up
+
+
+async def test_a_wait_for_a_token_ends_in_time_and_the_exchange_goes_on():
+    gate = threading.Event()
+
+    def slow() -> IamToken:
+        gate.wait(5)
+        return IamToken("t1", 600)
+
+    keeper = TokenKeeper(slow)
+    with pytest.raises(RequestTimedOut, match=r"No IAM token within 0\.05 s"):
+        keeper.token(0.05)
+    with pytest.raises(RequestTimedOut):
+        await keeper.atoken(0.05)
+    gate.set()
+    assert keeper.token(5) == "t1"
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_an_iam_that_says_nothing_costs_no_more_than_the_first_byte_may(
+    raw_server, made, request_of, asynchronous
+):
+    silent = raw_server(threading.Event())
+    auth = OAuthAuth("y0_silent", url=f"{silent.url}/tokens")
+    client = made(auth, first_byte_timeout=0.1)
+    with pytest.raises(RequestTimedOut, match=r"No IAM token within 0\.1 s"):
+        await client.acomplete(request_of()) if asynchronous else client.complete(request_of())
+
+
+def test_who_makes_a_credential_for_each_request_exchanges_once(emulator, auths, made, request_of):
+    fresh(auths["oauth"]())
+    for _ in range(3):
+        made(auths["oauth"]()).complete(request_of())
+        gc.collect()
+    assert len(exchanges(emulator)) == 1
+
+
+def test_whoever_asks_while_the_keeper_s_own_lock_is_held_gets_a_token():
+    """As a signal's handler would, or what the collector calls."""
+    exchange = Exchange()
+    with exchange.keeper._lock:
+        asking = exchange.keeper._ask()
+    assert exchange.keeper.token(5) == "t1"
+    assert asking.result(5).secret == "t1"
+
+
+def test_a_keeper_in_a_forked_child_waits_for_no_exchange_of_its_parent():
+    gate = threading.Event()
+
+    def slow() -> IamToken:
+        gate.wait(20)
+        return IamToken("t1", 600)
+
+    keeper = TokenKeeper(slow)
+    waiting = threading.Thread(target=keeper.token)
+    waiting.start()
+    while keeper._under_way is None:
+        time.sleep(0.001)
+    child = os.fork()
+    if not child:  # pragma: no cover -- in the child
+        code = 1
+        try:
+            gate.set()
+            code = 0 if keeper.token(5) == "t1" else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    gate.set()
+    waiting.join(5)
+
+
+def test_the_life_of_a_token_is_counted_from_before_it_was_asked_for():
+    exchange = Exchange(lifetime=100)
+    plain = exchange.keeper._exchange
+
+    def slow() -> IamToken:
+        exchange.now += 40
+        return plain()
+
+    exchange.keeper._exchange = slow
+    assert exchange.keeper.token() == "t1"
+    exchange.now += 11  # 51 seconds after it was asked for: half its life is over
+    assert exchange.keeper.token() == "t1"
+    exchange.settle()
+    assert exchange.keeper.token() == "t2"
 
 
 # Functions of a user's own
