@@ -15,9 +15,11 @@ class IssuedTokens:
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def issue(self) -> str:
-        """Return a new token."""
+        """Return a new token, and forget those that have expired."""
+        now = time.monotonic()
+        self._ends = {known: ends for known, ends in self._ends.items() if ends > now}
         token = f"t1.issued-{next(self._numbers):06d}"
-        self._ends[token] = time.monotonic() + self.lifetime
+        self._ends[token] = now + self.lifetime
         return token
 
     def is_good(self, token: str) -> bool:

@@ -11,6 +11,7 @@ from .refusals import refused
 
 JSONObject = dict[str, Any]
 _RESULT = {"response", "error"}
+_KEPT = 10_000  # the latest operations, so that a server that runs for days does not grow
 _TYPE = "type.googleapis.com/yandex.cloud.ai.foundation_models.v1.CompletionResponse"
 
 
@@ -70,6 +71,8 @@ class Operations:
             datetime.now(UTC),
         )
         self._known[operation.id] = operation
+        if len(self._known) > _KEPT:
+            del self._known[next(iter(self._known))]
         begun = operation.body()
         return {word: begun[word] for word in begun if word not in _RESULT} | {"done": False}
 

@@ -16,6 +16,7 @@ from .messages import Strict
 from .refusals import invalid, refused
 
 JSONObject = dict[str, Any]
+_KEPT = 10_000  # the latest completions, so that a server that runs for days does not grow
 
 
 @dataclass(slots=True)
@@ -34,6 +35,8 @@ class StoredCompletions:
         """Keep a completion with what was said before it."""
         messages = [message.model_dump(exclude_none=True) for message in request.messages]
         self._kept[body["id"]] = _Kept(body | {"metadata": request.metadata or {}}, messages)
+        if len(self._kept) > _KEPT:
+            del self._kept[next(iter(self._kept))]
 
     def get(self, id_: str) -> _Kept:
         """Return one; refuse an id that nobody knows with 404."""
