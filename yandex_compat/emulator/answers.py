@@ -40,6 +40,11 @@ class Answer:
     audio: dict[str, Any] | None = None
     service_tier: str | None = None
 
+    @property
+    def final_text(self) -> str:
+        """The text, or what a content filter puts in its place."""
+        return self.text if self.replaced_by is None else self.replaced_by
+
     def texts(self) -> list[str]:
         """Return everything that was generated, in order."""
         calls = [text for call in self.calls for text in (call.name, call.arguments)]

@@ -1,15 +1,11 @@
 """The routes: both APIs of generation, models, embeddings, operations, and the emulator's own."""
 
-import uuid
-
 from pydantic import ValidationError
 from starlette.applications import Starlette
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .answers import as_json
 from .chat_endpoint import ChatEndpoint
@@ -17,15 +13,14 @@ from .embeddings_endpoint import EmbeddingsEndpoint
 from .iam_endpoint import IamEndpoint
 from .model_uris import models_of
 from .native_endpoint import NativeEndpoint
+from .recorder import Recorder
 from .refusals import Refused
-from .request_log import parsed, record_of
 from .scripts import METADATA_PATH, parse_posted
 from .service import Service
 from .stored_completions import StoredEndpoint
 from .tokenizer_endpoint import TokenizerEndpoint
 
 _NATIVE = "/foundationModels/v1"
-_SERVED = ("/v1/", f"{_NATIVE}/", "/operations/", "/iam/", "/computeMetadata/")
 
 
 def create_app(service: Service) -> Starlette:
@@ -60,8 +55,12 @@ def create_app(service: Service) -> Starlette:
             Route("/_release", admin.release, methods=["POST"]),
             Route("/_requests", admin.requests, methods=["GET"]),
             Route("/_requests", admin.clear_requests, methods=["DELETE"]),
+            Route("/_ledger", admin.ledger, methods=["GET"]),
+            Route("/_ledger", admin.clear_ledger, methods=["DELETE"]),
         ],
-        middleware=[Middleware(_Recorder, service=service)],
+        middleware=[
+            Middleware(Recorder, service=service),
+        ],
         exception_handlers={Refused: _refuse},
     )
 
@@ -114,50 +113,9 @@ class _Admin:
         self._service.requests.clear()
         return json_response({})
 
+    async def ledger(self, request: Request) -> Response:
+        return json_response(self._service.peaks() | {"rows": self._service.ledger.told()})
 
-class _Recorder:
-    """Logs each request of the API and gives its answer the ids that support asks for."""
-
-    def __init__(self, app: ASGIApp, service: Service) -> None:
-        self._app = app
-        self._service = service
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith(_SERVED):
-            await self._app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
-        query = scope["query_string"].decode()
-        record = record_of(scope["method"], scope["path"], query, headers)
-        scope.setdefault("state", {})["record"] = record
-        body = bytearray()
-
-        async def received() -> Message:
-            message = await receive()
-            if message["type"] == "http.request":
-                body.extend(message.get("body", b""))
-                if not message.get("more_body"):
-                    record["body"] = parsed(bytes(body))
-            return message
-
-        async def sent(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                record["status"] = message["status"]
-                _add_ids(MutableHeaders(scope=message), headers)
-            await send(message)
-
-        self._service.requests.append(record)
-        self._service.in_flight += 1
-        try:
-            await self._app(scope, received, sent)
-        except ClientDisconnect:
-            record["closed_early"] = True  # before its body was whole
-        finally:
-            self._service.in_flight -= 1
-
-
-def _add_ids(answer: MutableHeaders, request: Headers) -> None:
-    answer.setdefault("x-request-id", str(uuid.uuid4()))
-    answer.setdefault("x-server-trace-id", uuid.uuid4().hex)
-    if "x-client-request-id" in request:
-        answer["x-client-request-id"] = request["x-client-request-id"]
+    async def clear_ledger(self, request: Request) -> Response:
+        self._service.clear_ledger()
+        return json_response({})

@@ -37,6 +37,11 @@ class Completion:
     created: int = field(default_factory=lambda: int(time.time()))
     streamed_as: str = "text/event-stream"
 
+    @property
+    def text(self) -> str:
+        """The text that a client ends up with."""
+        return self.answer.final_text
+
     def body(self) -> JSONObject:
         """Return the body of a whole answer (A1)."""
         whole: JSONObject = {
@@ -107,7 +112,7 @@ def usage_of(
 
 
 def _message(answer: Answer, family: Family) -> JSONObject:
-    text: str | None = answer.text if answer.replaced_by is None else answer.replaced_by
+    text: str | None = answer.final_text
     if family.streams_tokens and answer.calls and not text:
         text = None
     message: JSONObject = {"role": "assistant", "content": text}

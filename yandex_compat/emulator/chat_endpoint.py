@@ -77,7 +77,7 @@ class ChatEndpoint:
         """Answer one request."""
         raw = await request.body()
         self._service.access.check(request.headers)
-        return generate(self._service, self._asked(raw), request.url.path)
+        return generate(self._service, self._asked(raw), request)
 
     def _asked(self, raw: bytes) -> _Asked:
         request = parse_chat_request(raw, refuse_unsupported=self._service.refuse_unsupported)

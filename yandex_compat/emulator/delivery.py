@@ -47,7 +47,7 @@ class Delivery(Response):
             if not sending.done():
                 scope["state"]["record"]["closed_early"] = True
             elif self._reset:
-                scope["state"]["abort"]()
+                scope["state"]["connection"].abort()
                 await gone
         finally:
             self._finished()

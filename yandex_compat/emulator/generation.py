@@ -4,8 +4,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from starlette.requests import Request
+
 from .answers import Answer, as_json
 from .delivery import Delivery
+from .ledger import LedgerRow
 from .prompts import Prompt
 from .refusals import Refused
 from .responder import respond
@@ -20,6 +23,10 @@ class Dressed(Protocol):
     @property
     def streamed_as(self) -> str:
         """The content type of its streams."""
+
+    @property
+    def text(self) -> str:
+        """The text that a client ends up with."""
 
     def body(self) -> dict[str, Any]:
         """Return the body of a whole answer."""
@@ -58,18 +65,25 @@ def said(asked: Asked) -> Answer:
     return respond(asked.prompt()).limited(asked.limit)
 
 
-def generate(service: Service, asked: Asked, path: str) -> Delivery:
+def generate(service: Service, asked: Asked, request: Request) -> Delivery:
     """Answer one request, within the quota of its model."""
-    finished = service.start_generation(asked.model)
+    row: LedgerRow = request.scope["state"]["row"]
     try:
-        scripted = service.scripts.take(path)
+        finished = service.start_generation(asked.model)
+    finally:
+        row.generating = service.generating(asked.model)
+    try:
+        scripted = service.scripts.take(request.url.path)
         if scripted is None:
-            return _delivery(service, asked, asked.dressed(said(asked)), finished)
+            dressed = asked.dressed(said(asked))
+            row.text = dressed.text
+            return _delivery(service, asked, dressed, finished)
         script, gate = scripted
         if not isinstance(script, ScriptedAnswer):
             return raw_delivery(script, gate, finished)
         _check_streamed(script, streamed=asked.streamed)
         dressed = asked.dressed(script.answer(), script)
+        row.text = dressed.text
         return _delivery(service, asked, dressed, finished, script, gate)
     except BaseException:
         finished()

@@ -33,6 +33,11 @@ class NativeCompletion:
     usage: JSONObject | None = None
     streamed_as: str = "application/json"
 
+    @property
+    def text(self) -> str:
+        """The text that a client ends up with; there is no other place for a refusal."""
+        return self.answer.refusal or self.answer.final_text
+
     def body(self) -> JSONObject:
         """Return the body of a whole answer, wrapped as on the wire (B5)."""
         return {"result": self.result()}
@@ -72,8 +77,7 @@ class NativeCompletion:
         if answer.calls:
             calls = [{"functionCall": _call(call)} for call in answer.calls]
             return {"role": "assistant", "toolCallList": {"toolCalls": calls}}
-        text = answer.refusal or (answer.text if answer.replaced_by is None else answer.replaced_by)
-        return {"role": "assistant", "text": text}
+        return {"role": "assistant", "text": self.text}
 
     def _result(self, message: JSONObject, status: str, generated: int) -> JSONObject:
         result: JSONObject = {

@@ -66,7 +66,7 @@ class NativeEndpoint:
     async def create(self, request: Request) -> Response:
         """Answer one request."""
         asked = await self._asked(request)
-        return generate(self._service, asked, request.url.path)
+        return generate(self._service, asked, request)
 
     async def defer(self, request: Request) -> Response:
         """Begin an operation whose result is the answer."""
@@ -82,6 +82,7 @@ class NativeEndpoint:
         error = _status(script.error) if script.error_after is not None else None
         answer = script.answer() if scripted else said(asked)
         dressed = asked.dressed(answer, script if scripted else None)
+        request.scope["state"]["row"].text = None if error else dressed.text
         response = None if error else dressed.result()
         operation = self._service.operations.begin(response, error, script.delay, gate)
         return Delivery([as_json(operation).encode()], "application/json")

@@ -26,6 +26,15 @@ def invalid(message: str, param: str | None = None) -> Refused:
     return Refused(400, {"error": {"message": message, "type": kind, "param": param, "code": None}})
 
 
+def over_quota(allowed: int) -> Refused:
+    """Refuse one generation more than ``allowed`` at once."""
+    return refused(
+        8,
+        "ai.textGenerationCompletionSessionsCount.count gRPC quota limit exceed: "
+        f"allowed {allowed} requests",
+    )
+
+
 def gateway_error(grpc_code: int, message: str) -> dict[str, Any]:
     """Return ``{grpcCode, httpCode, message, httpStatus, details}``."""
     status = HTTPStatus(_HTTP_STATUS[grpc_code])

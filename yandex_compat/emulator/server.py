@@ -12,6 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .access import Access
 from .app import create_app
+from .connections import Connection
 from .operations import Operations
 from .request_log import RequestRecord
 from .service import Service
@@ -21,11 +22,18 @@ _TIMEOUT = 10.0
 
 
 class _Protocol(H11Protocol):
-    """Lets a response break its connection, as a balancer that dies would."""
+    """Counts connections, and lets a response break its own, as a balancer that dies would."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self.app_state = {**self.app_state, "abort": transport.abort}
+        self._connection = Connection(transport)
+        self.app_state = {**self.app_state, "connection": self._connection}
+        self.app_state["connections"].opened()
         super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.app_state["connections"].closed()
+        self._connection.closed.set()
+        super().connection_lost(exc)
 
 
 class Listener(uvicorn.Server):
@@ -57,6 +65,7 @@ class Listener(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start listening and say where."""
+        self.lifespan.state["connections"] = self._service.connections
         await super().startup(sockets)
         host, port = self._socket.getsockname()[:2]
         self._started_at(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
@@ -131,6 +140,20 @@ class Emulator:
         return self._in_loop(lambda: [record.copy() for record in self._service.requests])
 
     @property
+    def ledger(self) -> list[dict[str, Any]]:
+        """The rows of all requests so far (``LedgerRow``), as ``GET /_ledger`` lists them."""
+        return self._in_loop(self._service.ledger.told)
+
+    @property
+    def peaks(self) -> dict[str, dict[str, int]]:
+        """Generations and open connections now, and the most since ``clear``, as ``/_ledger`` has.
+
+        ``{"generations": {"now": 0, "peak": 10}, "connections": {"now": 1, "peak": 12}}``; the
+        peak of generations is that of one model, as the quota is.
+        """
+        return self._in_loop(self._service.peaks)
+
+    @property
     def iam_url(self) -> str:
         """Where IAM tokens are given out."""
         return f"{self.url}/iam/v1/tokens"
@@ -156,7 +179,7 @@ class Emulator:
         self._in_loop(self._service.scripts.release)
 
     def clear(self) -> None:
-        """Forget requests and scripts; let go what is held back."""
+        """Forget requests, scripts and the ledger; let go what is held back."""
         self._in_loop(self._service.clear)
 
     def settle(self, timeout: float = 5.0) -> None:
