@@ -3,6 +3,8 @@
 import json
 import socket
 import threading
+import uuid
+from collections import Counter
 from urllib.parse import urlsplit
 
 import httpx
@@ -230,6 +232,60 @@ def test_a_peak_of_generations_against_the_quota():
         assert [row["generating"] for row in emulator.ledger] == [1, 2, 3, 3]
         assert [row["status"] for row in emulator.ledger] == [200, 200, 200, 429]
         assert emulator.peaks["generations"] == {"now": 0, "peak": 3}
+
+
+def read(client, path, body, id_):
+    """Return the status and the raw body as far as it came, of one request."""
+    status, raw = None, b""
+    try:
+        with client.stream("POST", path, json=body, headers={"x-client-request-id": id_}) as answer:
+            status = answer.status_code
+            for piece in answer.iter_raw():
+                raw += piece
+    except httpx.TransportError:
+        pass
+    return status, raw
+
+
+def test_under_concurrency_each_row_tells_what_its_client_got(emulator):
+    kinds = ["429", "502", "503", "reset", "reset-after-head", "cut", "slow"]
+    emulator.faults(0.4, seed=2, kinds=kinds, pause=0)
+    found = {}
+
+    def ask(thread):
+        headers = {"Authorization": "Api-Key test-key"}
+        with httpx.Client(base_url=emulator.chat_url, headers=headers, timeout=5) as client:
+            for number in range(30):
+                question, id_ = f"thread {thread} asks for the {number}th time", str(uuid.uuid4())
+                said = [{"role": "user", "content": question}]
+                model = YANDEX if number % 3 else OPEN
+                body = {"model": model, "messages": said, "stream": number % 2 == 0}
+                found[id_] = (question, *read(client, "/chat/completions", body, id_))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    emulator.settle()
+    rows = emulator.ledger
+    assert [row["number"] for row in rows] == list(range(1, 181))
+    assert {row["client_request_id"] for row in rows} == set(found)
+    for row in rows:
+        question, status, raw = found[row["client_request_id"]]
+        assert (row["question"], row["status"]) == (question, status)
+        assert row["sent_bytes"] == len(raw)
+        assert row["closed_early"] is False
+        broken = row["fault"] in ("reset", "reset-after-head", "cut")
+        assert row["whole"] is not broken
+        if row["text"] is not None:
+            assert row["text"] == f"You said: {question}"
+            assert row["text"].startswith(row["sent_text"])
+            assert row["whole"] <= (row["text"] == row["sent_text"])
+            assert 1 <= row["generating"] <= 6
+    assert set(kinds) <= set(Counter(row["fault"] for row in rows))
+    assert emulator.peaks["generations"]["now"] == 0
+    assert emulator.peaks["generations"]["peak"] <= 6
 
 
 def test_the_ledger_keeps_every_row_and_the_log_the_latest(emulator):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from .access import Access
+from .faults import FAULT_KINDS, FaultPlan
 from .operations import Operations
 from .server import Listener
 from .service import Service
@@ -19,12 +20,15 @@ OAUTH_TOKEN = "y0_emulator-oauth"
 
 def main(argv: list[str] | None = None, prog: str = "python -m yandex_compat.emulator") -> NoReturn:
     """Serve until SIGINT or SIGTERM; the first line on stdout is the root of the chat API."""
-    words = _parser(prog).parse_args(argv)
+    parser = _parser(prog)
+    words = parser.parse_args(argv)
     access = Access(
         tuple(words.api_key or [KEY]), tuple(words.folder or [FOLDER]), (IAM_TOKEN,), (OAUTH_TOKEN,)
     )
     operations = Operations(words.operation_delay)
     service = Service(access, words.quota, words.refuse_unsupported, words.chunk_delay, operations)
+    if plan := _fault_plan(parser, words):
+        service.faults.follow(plan)
     # uvicorn raises the signal again once it has stopped: that is an orderly end.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(0))
@@ -81,7 +85,89 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         action="store_true",
         help="answer 400 to fields that are documented as not supported",
     )
+    _add_faults(parser)
     return parser
+
+
+def _add_faults(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group(
+        "faults", "What goes wrong, by a seeded plan; POST /_faults sets another while it serves."
+    ).add_argument
+    add(
+        "--fault-rate",
+        type=_share,
+        metavar="SHARE",
+        help="share of the requests that fail, 0 to 1 (without it, none)",
+    )
+    add(
+        "--fault-seed",
+        type=_integer,
+        metavar="NUMBER",
+        help="the same seed draws the same faults in the same order (0)",
+    )
+    add(
+        "--fault-kinds",
+        type=_kinds,
+        metavar="KIND,...",
+        help=f"what goes wrong, by default any of {', '.join(FAULT_KINDS)}",
+    )
+    add(
+        "--fault-retry-after",
+        type=_whole(0, 86_400),
+        metavar="SECONDS",
+        help="what 429-retry-after and 429-retry-date ask to wait, in whole seconds (1)",
+    )
+    add(
+        "--fault-stall",
+        type=_seconds,
+        metavar="SECONDS",
+        help="how long a stalled answer is held before it goes on (until the client hangs up)",
+    )
+    add(
+        "--fault-pause",
+        type=_seconds,
+        metavar="SECONDS",
+        help="pause between the pieces of a slow answer (0.005)",
+    )
+
+
+def _fault_plan(parser: argparse.ArgumentParser, words: argparse.Namespace) -> FaultPlan | None:
+    given = {
+        name.removeprefix("fault_"): value
+        for name, value in vars(words).items()
+        if name.startswith("fault_") and value is not None
+    }
+    if given and "rate" not in given:
+        named = ", ".join(f"--fault-{name.replace('_', '-')}" for name in given)
+        parser.error(f"{named}: without --fault-rate nothing goes wrong")
+    return FaultPlan(**given) if given else None
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no share from 0 to 1")
+    return share
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number") from None
+
+
+def _kinds(text: str) -> tuple[str, ...]:
+    kinds = tuple(kind.strip() for kind in text.split(","))
+    for kind in kinds:
+        if kind not in FAULT_KINDS:
+            raise argparse.ArgumentTypeError(
+                f"there is no fault {kind!r}: take some of {', '.join(FAULT_KINDS)}"
+            )
+    return kinds
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:

@@ -10,6 +10,8 @@ from starlette.routing import Route
 from .answers import as_json
 from .chat_endpoint import ChatEndpoint
 from .embeddings_endpoint import EmbeddingsEndpoint
+from .fault_injection import FaultInjector
+from .faults import FaultPlan
 from .iam_endpoint import IamEndpoint
 from .model_uris import models_of
 from .native_endpoint import NativeEndpoint
@@ -55,11 +57,15 @@ def create_app(service: Service) -> Starlette:
             Route("/_release", admin.release, methods=["POST"]),
             Route("/_requests", admin.requests, methods=["GET"]),
             Route("/_requests", admin.clear_requests, methods=["DELETE"]),
+            Route("/_faults", admin.set_faults, methods=["POST"]),
+            Route("/_faults", admin.faults, methods=["GET"]),
+            Route("/_faults", admin.clear_faults, methods=["DELETE"]),
             Route("/_ledger", admin.ledger, methods=["GET"]),
             Route("/_ledger", admin.clear_ledger, methods=["DELETE"]),
         ],
         middleware=[
             Middleware(Recorder, service=service),
+            Middleware(FaultInjector, service=service),
         ],
         exception_handlers={Refused: _refuse},
     )
@@ -111,6 +117,21 @@ class _Admin:
 
     async def clear_requests(self, request: Request) -> Response:
         self._service.requests.clear()
+        return json_response({})
+
+    async def set_faults(self, request: Request) -> Response:
+        try:
+            plan = FaultPlan.model_validate_json(await request.body())
+        except ValidationError as error:
+            return json_response({"error": str(error)}, 400)
+        self._service.faults.follow(plan)
+        return json_response({})
+
+    async def faults(self, request: Request) -> Response:
+        return json_response(self._service.faults.told())
+
+    async def clear_faults(self, request: Request) -> Response:
+        self._service.faults.clear()
         return json_response({})
 
     async def ledger(self, request: Request) -> Response:

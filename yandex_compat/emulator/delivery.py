@@ -40,13 +40,14 @@ class Delivery(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send, until done or until the client hangs up."""
+        scope["state"]["pieces"] = len(self._pieces)
         gone = asyncio.create_task(_hung_up(receive))
         sending = asyncio.create_task(self._send(send))
         try:
             await asyncio.wait({gone, sending}, return_when=asyncio.FIRST_COMPLETED)
             if not sending.done():
                 scope["state"]["record"]["closed_early"] = True
-            elif self._reset:
+            elif self._reset and sending.exception() is None:
                 scope["state"]["connection"].abort()
                 await gone
         finally:

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -13,6 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from .access import Access
 from .app import create_app
 from .connections import Connection
+from .faults import FAULT_KINDS, FaultKind, FaultPlan
 from .operations import Operations
 from .request_log import RequestRecord
 from .service import Service
@@ -73,6 +74,7 @@ class Listener(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let go what is held back, then stop."""
         self._service.scripts.clear()
+        self._service.faults.clear()
         await super().shutdown(sockets)
 
 
@@ -178,8 +180,29 @@ class Emulator:
         """Let the oldest answer go that a script holds back with ``gate``."""
         self._in_loop(self._service.scripts.release)
 
+    def faults(
+        self,
+        rate: float,
+        *,
+        seed: int = 0,
+        kinds: Sequence[FaultKind] = FAULT_KINDS,
+        retry_after: int = 1,
+        stall: float | None = None,
+        pause: float = 0.005,
+    ) -> None:
+        """Let requests fail by a plan, ``FaultPlan``, from now on; ValueError if it is wrong."""
+        plan = FaultPlan(
+            rate=rate,
+            seed=seed,
+            kinds=tuple(kinds),
+            retry_after=retry_after,
+            stall=stall,
+            pause=pause,
+        )
+        self._in_loop(lambda: self._service.faults.follow(plan))
+
     def clear(self) -> None:
-        """Forget requests, scripts and the ledger; let go what is held back."""
+        """Forget requests, scripts, faults and the ledger; let go what is held back."""
         self._in_loop(self._service.clear)
 
     def settle(self, timeout: float = 5.0) -> None:

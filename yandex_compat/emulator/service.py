@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 
 from .access import Access
 from .connections import Connections
+from .faults import Faults
 from .issued_tokens import IssuedTokens
 from .ledger import Ledger
 from .operations import Operations
@@ -32,6 +33,7 @@ class Service:
     stored: StoredCompletions = field(default_factory=StoredCompletions)
     scripts: ScriptQueue = field(default_factory=ScriptQueue)
     requests: deque[RequestRecord] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    faults: Faults = field(default_factory=Faults)
     ledger: Ledger = field(default_factory=Ledger)
     connections: Connections = field(default_factory=Connections)
     in_flight: int = 0
@@ -65,9 +67,10 @@ class Service:
         self.connections.begin_anew()
 
     def clear(self) -> None:
-        """Forget requests, scripts, rows of the ledger and stored completions."""
+        """Forget requests, scripts, faults, rows of the ledger and stored completions."""
         self.requests.clear()
         self.scripts.clear()
+        self.faults.clear()
         self.clear_ledger()
         self.stored.clear()
         self.access.issued.lifetime = IssuedTokens().lifetime
