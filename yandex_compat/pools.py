@@ -14,6 +14,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import AsyncGenerator
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -28,6 +29,8 @@ from yandex_compat.errors import ConfigurationError
 _KEPT = 5.0
 # How many stay idle, of an event loop or of blocking calls, where others open a connection.
 _SPARE = 2
+# Seconds that blocking calls wait for a loop to close the others.
+_CLOSED_SOON = 0.05
 
 
 @cache
@@ -68,6 +71,10 @@ class _Idle(Generic[_Client]):
         clients = self._of.get(origin)
         return clients.pop()[1] if clients else None
 
+    def has_spare(self, origin: str) -> bool:
+        """Whether there are more than may stay."""
+        return len(self._of.get(origin, ())) > _SPARE
+
     def take_spare(self, origin: str) -> list[_Client]:
         """All of an origin but the few that may stay."""
         clients = self._of.get(origin) or deque()
@@ -87,6 +94,13 @@ class _Idle(Generic[_Client]):
         return [client for clients in found.values() for _, client in clients]
 
 
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
 class Pools:
     """Lends out the shared clients, and closes them when nobody holds them any more."""
 
@@ -101,13 +115,12 @@ class Pools:
         """A blocking client for one request to an origin."""
         with self._lock:
             self._holders.add(holder)
-            client = self._blocking.take(origin)
-            loops = list(self._loops)
-        if client:
-            return client
-        for loop in loops:
-            with suppress(RuntimeError):  # it is closed
-                loop.call_soon_threadsafe(self._close_spare, loop, origin)
+            if client := self._blocking.take(origin):
+                return client
+            loops = [loop for loop, (idle, _) in self._loops.items() if idle.has_spare(origin)]
+        closing = [self._close_spare_soon(loop, origin) for loop in loops]
+        # A loop that this thread runs goes on only after this.
+        wait(closing, 0 if _running_loop() in loops else _CLOSED_SOON)
         return new_client(httpx.Client)
 
     def take_back(self, origin: str, client: httpx.Client) -> None:
@@ -135,15 +148,14 @@ class Pools:
             if client := self._loops[loop][0].take(origin):
                 return client
             spare = self._blocking.take_spare(origin)
-            others = [other for other in self._loops if other is not loop]
+            others = [other for other, (idle, _) in self._loops.items() if idle.has_spare(origin)]
         if begun:
             # Its first step makes it known to the loop, which closes it in shutdown_asyncgens.
             await anext(begun)
         for idle in spare:
             idle.close()
         for other in others:
-            with suppress(RuntimeError):  # it is closed
-                other.call_soon_threadsafe(self._close_spare, other, origin)
+            self._close_spare_soon(other, origin)
         return new_client(httpx.AsyncClient)
 
     async def atake_back(self, origin: str, client: httpx.AsyncClient) -> None:
@@ -190,18 +202,27 @@ class Pools:
         Pools.__init__(self)
         self._inherited = inherited
 
-    def _close_spare(self, loop: asyncio.AbstractEventLoop, origin: str) -> None:
-        """Close what lies idle for a loop, in it, but for a few."""
+    def _close_spare_soon(self, loop: asyncio.AbstractEventLoop, origin: str) -> Future[None]:
+        """Have a loop close what lies idle for it, but for a few; done once it is."""
+        done: Future[None] = Future()
+        with suppress(RuntimeError):  # it is closed
+            loop.call_soon_threadsafe(self._close_spare, loop, origin, done)
+        return done
+
+    def _close_spare(
+        self, loop: asyncio.AbstractEventLoop, origin: str, done: Future[None]
+    ) -> None:
         with self._lock:
             own = self._loops[loop][0] if loop in self._loops else _Idle[httpx.AsyncClient]()
             spare = own.take_spare(origin)
 
-        async def close(client: httpx.AsyncClient) -> None:
-            await client.aclose()
-            del own.closing[client]
+        async def close() -> None:
+            for client in spare:
+                await client.aclose()
+                del own.closing[client]
+            done.set_result(None)
 
-        for client in spare:
-            own.closing[client] = loop.create_task(close(client))
+        own.closing.update(dict.fromkeys(spare, loop.create_task(close())))
 
     async def _open_until_loop_ends(self, loop: asyncio.AbstractEventLoop) -> "_Life":
         try:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import socket
 from asyncio.base_events import BaseEventLoop
+from concurrent.futures import Future
 from contextlib import ExitStack, closing
 
 import httpx
@@ -199,7 +200,9 @@ def test_what_a_loop_was_closing_as_it_ended_is_closed(make, emulator, request_o
         loop = asyncio.get_running_loop()
         own = pools._loops[loop][0]
         seen.extend(one for _, one in own._of[emulator.url])
-        pools._close_spare(loop, emulator.url)  # and the loop ends before any of it is done
+        pools._close_spare(
+            loop, emulator.url, Future()
+        )  # and the loop ends before any of it is done
         assert len(own.closing) == 4
 
     asyncio.run(scenario())
