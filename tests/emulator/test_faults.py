@@ -208,7 +208,7 @@ def test_a_refused_connection_is_kept_alive(emulator, client):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_reset_before_the_head(emulator, stream):
-    for _ in range(20):
+    for _ in range(5):
         asked, row = struck(emulator, "reset", chat(stream=stream))
         assert (asked.ending, asked.status, asked.body) == ("reset", None, b"")
         assert (row["status"], row["whole"], row["sent_bytes"]) == (None, False, 0)
@@ -218,7 +218,7 @@ def test_a_reset_before_the_head(emulator, stream):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_reset_after_the_head(emulator, stream):
-    for _ in range(20):
+    for _ in range(5):
         asked, row = struck(emulator, "reset-after-head", chat(stream=stream))
         assert (asked.ending, asked.status, asked.body) == ("reset", 200, b"")
         assert (row["status"], row["whole"], row["sent_bytes"]) == (200, False, 0)
@@ -237,7 +237,7 @@ def test_a_cut_stream_ends_after_a_drawn_piece_and_the_ledger_knows_its_text(emu
     assert ended
     assert TEXT in full
     seen, halves = set(), 0
-    for seed in range(20):
+    for seed in range(12):
         asked, row = struck(emulator, "cut", request_of, seed=seed)
         assert (asked.ending, asked.status, asked.whole) == ("end", 200, False)
         text, ended = text_of(request_of[0], asked.body)
@@ -250,7 +250,7 @@ def test_a_cut_stream_ends_after_a_drawn_piece_and_the_ledger_knows_its_text(emu
         halves += not asked.body.endswith(b"\n")
     assert len(seen) > 1
     assert max(seen) <= len(whole.pieces)
-    assert 0 < halves < 20
+    assert 0 < halves < 12
 
 
 def test_a_stream_of_one_piece_is_cut_in_the_middle_of_it(emulator):
@@ -264,14 +264,14 @@ def test_a_stream_of_one_piece_is_cut_in_the_middle_of_it(emulator):
 @pytest.mark.parametrize("request_of", COUNTED)
 def test_a_whole_answer_is_cut_in_the_middle_of_its_body(emulator, request_of):
     lengths = set()
-    for seed in range(8):
+    for seed in range(4):
         asked, row = struck(emulator, "cut", COUNTED[request_of], seed=seed)
         assert (asked.ending, asked.status, asked.whole) == ("end", 200, False)
         assert 0 < len(asked.body) < int(asked.headers["content-length"])
         assert (row["sent_bytes"], row["whole"]) == (len(asked.body), False)
         assert row["sent_text"] in ("", None)
         lengths.add(len(asked.body))
-    assert len(lengths) > 4
+    assert len(lengths) > 1
 
 
 @pytest.mark.parametrize(
@@ -472,9 +472,7 @@ def test_a_refused_request_uses_up_no_script(emulator, client):
 
 
 @pytest.mark.parametrize("kind", FAULT_KINDS)
-@pytest.mark.parametrize(
-    "request_of", [chat(stream=True), chat(), native(TEXT, stream=True), native()]
-)
+@pytest.mark.parametrize("request_of", [chat(stream=True), chat(), native(stream=True)])
 def test_every_end_gives_the_place_back_and_leaves_nothing_behind(lone, kind, request_of):
     def tasks():
         return len(asyncio.all_tasks(lone._loop))
@@ -486,7 +484,7 @@ def test_every_end_gives_the_place_back_and_leaves_nothing_behind(lone, kind, re
     for _ in range(2):
         asked = Asked(lone, *request_of)
         if kind.startswith("stall"):
-            asked.read(timeout=0.02)
+            asked.read(timeout=0.01)
             asked.close()
         else:
             asked.read()
@@ -503,7 +501,7 @@ def test_every_end_gives_the_place_back_and_leaves_nothing_behind(lone, kind, re
 @pytest.mark.parametrize("kind", ["cut", "reset-after-head"])
 def test_the_place_is_free_before_the_client_learns_of_the_break(lone, kind):
     lone.faults(1, kinds=[kind])
-    for number in range(50):
+    for number in range(20):
         asked = Asked(lone, *chat(stream=number % 2 == 0)).read()
         assert asked.status == 200, number
 
