@@ -11,7 +11,7 @@ from yandex_compat.errors import YandexError
 def _draw(low: float, high: float) -> float:
     # Not random.uniform itself: pickled or copied, it takes its state along, and all copies would
     # wait the same.
-    return random.uniform(low, high)
+    return random.uniform(low, high)  # noqa: S311 -- jitter is no secret
 
 
 @dataclass(frozen=True, slots=True)

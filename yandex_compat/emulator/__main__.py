@@ -15,7 +15,7 @@ from .server import Listener
 from .service import Service
 
 KEY, FOLDER, IAM_TOKEN = "emulator-key", "emulator-folder", "t1.emulator-token"
-OAUTH_TOKEN = "y0_emulator-oauth"
+OAUTH_TOKEN = "y0_emulator-oauth"  # noqa: S105 -- known to all, and good for the emulator only
 
 
 def main(argv: list[str] | None = None, prog: str = "python -m yandex_compat.emulator") -> NoReturn:

@@ -77,7 +77,8 @@ def json_response(body: object, status: int = 200) -> Response:
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
+    if not isinstance(error, Refused):
+        raise error
     return json_response(error.body, error.status)
 
 

@@ -14,7 +14,8 @@ def body_or_script(body: object, scripts: ScriptQueue, path: str) -> Delivery:
     if scripted is None:
         return Delivery([as_json(body).encode()], "application/json")
     script, gate = scripted
-    assert not isinstance(script, ScriptedAnswer), "refused when it was posted"
+    if isinstance(script, ScriptedAnswer):
+        raise TypeError(f"{path} is answered by no model.")
     return raw_delivery(script, gate)
 
 
