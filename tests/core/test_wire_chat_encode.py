@@ -425,6 +425,18 @@ def test_images_are_data_urls_only(url):  # WIRE Models
         body(asked, "gpt://f/gemma-3-27b-it/latest")
 
 
+def test_an_image_of_hostile_size_is_refused_by_both_sizes():
+    head = "data:image/png;base64,"
+    largest = head + "A" * (20_000_000 - len(head))
+    eyes = "gpt://f/gemma-3-27b-it/latest"
+    (sent,) = body(request(Message("user", (ImagePart(largest),))), eyes)["messages"]
+    assert sent["content"][0]["image_url"]["url"] == largest
+    asked = request(Message("user", (PICTURE, ImagePart(f"{largest}A"))))
+    with pytest.raises(UnsupportedError, match=r"20000001 characters; 20000000 .*smaller") as told:
+        body(asked, eyes)
+    assert "AAAA" not in str(told.value)
+
+
 @pytest.mark.parametrize("role", ["system", "assistant", "tool"])
 def test_images_stand_in_user_messages_only(role):
     call = Message("assistant", tool_calls=(ToolCall("1", "f", "{}"),))

@@ -19,6 +19,9 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "presence_penalty": (-2, 2),
     "top_logprobs": (0, 20),
 }
+LARGEST_IMAGE = 20_000_000
+"""The most characters of an image's data URL. The service documents no limit; other services refuse
+more, and a request that holds it is in memory several times."""
 _SENT_AS_THEY_ARE = (
     *_RANGES, "logprobs", "logit_bias", "n", "reasoning_effort", "user", "verbosity",
 )  # fmt: skip
@@ -102,6 +105,7 @@ def _content(message: Message, profile: ModelProfile, model: str) -> str | list[
                 "An image is given by its address; the service takes images as base64 data URLs "
                 "only. Download it, and pass it as data:image/…;base64,…."
             )
+        _refuse_large_images(message)
         if not profile.images:
             raise UnsupportedError(
                 f"The model {model!r} takes no images. Use one that does, such as gemma-3-27b-it."
@@ -109,6 +113,15 @@ def _content(message: Message, profile: ModelProfile, model: str) -> str | list[
     elif message.role != "user" or len(message.content) < 2:
         return message.text
     return [_part(part) for part in message.content]
+
+
+def _refuse_large_images(message: Message) -> None:
+    for part in message.content:
+        if isinstance(part, ImagePart) and len(part.url) > LARGEST_IMAGE:
+            raise UnsupportedError(
+                f"An image's data URL has {len(part.url)} characters; {LARGEST_IMAGE} are sent at "
+                f"most. Make the image smaller."
+            )
 
 
 def _part(part: Part) -> dict[str, Any]:
