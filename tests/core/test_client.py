@@ -38,6 +38,7 @@ from yandex_compat import (
     ToolChoiceIgnored,
     UnsupportedError,
     YandexClient,
+    YandexError,
     __version__,
     framing,
 )
@@ -181,6 +182,41 @@ def test_the_project_is_the_folder_of_the_models_uri(emulator, request_of):
 def test_logging_of_data_can_be_switched_off(emulator, request_of):  # WIRE Headers
     sent = sent_by(emulated(emulator, data_logging=False), request_of(), emulator)
     assert sent["x-data-logging-enabled"] == "false"
+
+
+@pytest.mark.parametrize("switched", [True, False])
+@pytest.mark.parametrize("api", ["chat", "completion"])
+def test_logging_of_data_is_switched_off_on_every_endpoint(client_over, request_of, api, switched):
+    sent: dict[str, str | None] = {}
+
+    def service(request: httpx.Request) -> httpx.Response:
+        path = f"{request.method} {request.url.path}"
+        sent[path] = request.headers.get("x-data-logging-enabled")
+        return httpx.Response(400)
+
+    words = {"api": api, "base_url": "https://h.test/v1", "data_logging": not switched}
+    client = client_over(service, **words)
+    talk, model = request_of(), "text-search-doc"
+    asks = [
+        lambda: client.complete(talk),
+        lambda: list(client.stream(talk)),
+        lambda: client.defer(talk),
+        lambda: client.operation("operation"),
+        lambda: client.embed("text", model=model),
+        lambda: client.tokenize("text", model="yandexgpt"),
+        lambda: client.tokenize_completion(talk),
+        client.models,
+        lambda: client.stored.page(),
+        lambda: client.stored.retrieve("id"),
+        lambda: client.stored.update("id", {}),
+        lambda: client.stored.delete("id"),
+        lambda: client.stored.messages("id"),
+    ]
+    for ask in asks:
+        with pytest.raises(YandexError):
+            ask()
+    assert len(sent) == len(asks) - 1  # a stream is asked for at the same place
+    assert set(sent.values()) == {"false" if switched else None}
 
 
 def test_streams_are_not_to_be_compressed(emulator, client, request_of):

@@ -299,3 +299,31 @@ def test_the_log_holds_no_key(emulator, ask):
     assert logged[0]["headers"]["authorization"] == "Api-Key ***"
     assert logged[0]["body"]["messages"][0]["content"] == "Hi"
     assert "test-key" not in json.dumps(logged)
+
+
+@pytest.mark.parametrize("name", ["Api-Key", "X-Api-Key", "Cookie", "Proxy-Authorization"])
+def test_the_log_holds_no_key_of_another_header(emulator, client, name):
+    client.get("/models", headers={name: "key-of-another-header"})
+    assert emulator.requests[0]["headers"][name.lower()] == "***"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+@pytest.mark.parametrize("path", ["", "/"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"jwt": "aaa.secret.bbb"}',
+        '{"yandexPassportOauthToken": "y0_secret"}',
+        '{"jwt": "aaa.secret.bbb", "yandexPassportOauthToken": "y0_secret"}',
+        '{"oauth": "y0_secret"}',
+        "y0_secret",
+    ],
+)
+def test_the_log_and_the_answer_hold_nothing_that_tokens_are_asked_with(
+    emulator, body, path, method
+):
+    answer = httpx.request(method, emulator.iam_url + path, content=body, follow_redirects=True)
+    assert answer.is_error
+    emulator.settle()
+    logged = httpx.get(f"{emulator.url}/_requests").text
+    assert "secret" not in logged + answer.text

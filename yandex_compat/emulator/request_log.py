@@ -5,6 +5,8 @@ from typing import Any, TypedDict
 
 from starlette.datastructures import Headers
 
+_OTHER_KEYS = ("api-key", "cookie", "proxy-authorization", "x-api-key")
+
 
 class RequestRecord(TypedDict):
     """One request. ``body`` is parsed JSON, or text if it is none."""
@@ -19,11 +21,12 @@ class RequestRecord(TypedDict):
 
 
 def record_of(method: str, path: str, query: str, headers: Headers) -> RequestRecord:
-    """Start a record; only the scheme of ``authorization`` is kept."""
+    """Start a record; of ``authorization`` only the scheme is kept, of other keys nothing."""
     kept = dict(headers.items())
     if "authorization" in kept:
         scheme, _, key = kept["authorization"].partition(" ")
         kept["authorization"] = f"{scheme} ***" if key else "***"
+    kept |= dict.fromkeys(kept.keys() & set(_OTHER_KEYS), "***")
     return RequestRecord(
         method=method,
         path=path,
