@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput, ModelProfile
@@ -57,6 +57,12 @@ class ChatYandex(BaseChatModel, Generation, YandexConnection):
     """How many answers `generate` gives; not given by all models, and never streamed."""
     include_response_headers: bool = False
     """Whether the headers of answers stand in `response_metadata["headers"]`."""
+
+    if not TYPE_CHECKING:  # the words are known by the fields
+
+        def __init__(self, *args: Any, **words: Any) -> None:
+            self._veil(words)  # before LangChain's own constructor holds them
+            super().__init__(*args, **words)
 
     @classmethod
     def _prepared(cls, words: dict[str, Any]) -> dict[str, Any]:

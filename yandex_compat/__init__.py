@@ -29,6 +29,7 @@ _HOMES = {
     ],
     "messages": ["ImagePart", "Message", "TextPart", "ToolCall"],
     "operations": ["Operation"],
+    "plain_http": ["InsecureConnectionWarning"],
     "tools": ["CustomTool", "ResponseFormat", "Tool", "ToolChoice"],
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     from yandex_compat.messages import TextPart as TextPart
     from yandex_compat.messages import ToolCall as ToolCall
     from yandex_compat.operations import Operation as Operation
+    from yandex_compat.plain_http import InsecureConnectionWarning as InsecureConnectionWarning
     from yandex_compat.tools import CustomTool as CustomTool
     from yandex_compat.tools import ResponseFormat as ResponseFormat
     from yandex_compat.tools import Tool as Tool

@@ -47,7 +47,7 @@ class _Row:
 
 _REFUSED = range(400, 500)
 _TOO_LONG = (400, 413, 422)
-_NEW_TOKEN = "get a new one, or pass auth=ServiceAccountAuth(…), which keeps it fresh"
+_ANEW = "get a new one, or pass auth=ServiceAccountAuth(…), which keeps it fresh"
 _SUPPORT = "tell support the id of the client request"
 
 # The first row that fits is taken, so that the particular stand before the general.
@@ -118,7 +118,7 @@ _ROWS = (
     _Row(
         (401,), "", "iam_token",
         "Check iam_token (YC_IAM_TOKEN): an IAM token lives 12 hours at most, so that it may have "
-        f"expired; {_NEW_TOKEN}.",
+        f"expired; {_ANEW}.",
     ),
     _Row(
         (401,), "", "exchanged token",

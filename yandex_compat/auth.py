@@ -12,17 +12,19 @@ from typing import Any
 import httpx
 
 from yandex_compat import iam
+from yandex_compat.endpoints import host_of
 from yandex_compat.errors import ConfigurationError
 from yandex_compat.hidden import Hidden
 from yandex_compat.iam_tokens import IamToken, TokenKeeper, shared_keeper
+from yandex_compat.plain_http import check_plain_http
 
 _CREDENTIAL = re.compile(r"[\w.~+/=-]+", re.ASCII)
 
 
-def _checked(word: str, secret: object) -> str:
-    if not isinstance(secret, str):
-        raise ConfigurationError(f"{word} must be a text, not {type(secret).__name__}.")
-    if not _CREDENTIAL.fullmatch(secret):
+def _checked(word: str, secret: Hidden[Any]) -> Hidden[str]:
+    if not isinstance(secret.shown(), str):
+        raise ConfigurationError(f"{word} must be a text, not {type(secret.shown()).__name__}.")
+    if not _CREDENTIAL.fullmatch(secret.shown()):
         raise ConfigurationError(
             f"{word} is empty or holds blanks, line breaks or signs that no credential "
             f"has: copy it again, without the quotes and line breaks around it."
@@ -37,21 +39,23 @@ class _HeaderAuth(httpx.Auth):
     word: str
 
     def __init__(self, secret: str) -> None:
-        self._secret = _checked(self.word, secret)
+        hidden = Hidden(secret)
+        del secret
+        self._secret = _checked(self.word, hidden)
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must never show in a text."""
-        return (self._secret,)
+        return (self._secret.shown(),)
 
     @property
     def identity(self) -> Hashable:
         """What is the same for two who share a quota; of a secret, no more than a digest."""
-        return sha256(self._secret.encode()).digest()
+        return sha256(self._secret.shown().encode()).digest()
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Add the header."""
-        request.headers["Authorization"] = f"{self.scheme} {self._secret}"
+        request.headers["Authorization"] = f"{self.scheme} {self._secret.shown()}"
         yield request
 
     def __repr__(self) -> str:
@@ -133,11 +137,15 @@ class _TokenAuth(httpx.Auth):
 class ServiceAccountAuth(_TokenAuth):
     """A service account's authorized key, a JWT of which is exchanged for IAM tokens.
 
-    `key` is the path of its file, its JSON text or a dict. Needs the extra `iam`.
+    `key` is the path of its file, its JSON text or a dict. Needs the extra `iam`. A `url` of plain
+    http to a public host is refused, unless `allow_http`.
     """
 
-    def __init__(self, key: object, *, url: str = iam.TOKENS_URL) -> None:
-        self._key = iam.authorized_key(key)
+    def __init__(self, key: object, *, url: str = iam.TOKENS_URL, allow_http: bool = False) -> None:
+        hidden = Hidden(key)
+        del key
+        _check_url(url, allow_http=allow_http)
+        self._key = iam.authorized_key(hidden)
         self._url = url
         super().__init__(self._key.id, self._key.private_key.shown(), url)
 
@@ -147,12 +155,18 @@ class ServiceAccountAuth(_TokenAuth):
 
 
 class OAuthAuth(_TokenAuth):
-    """An OAuth token of a Yandex account, exchanged for IAM tokens."""
+    """An OAuth token of a Yandex account, exchanged for IAM tokens.
 
-    def __init__(self, token: str, *, url: str = iam.TOKENS_URL) -> None:
-        self._token = Hidden(_checked("The OAuth token (YC_OAUTH_TOKEN)", token))
+    A `url` of plain http to a public host is refused, unless `allow_http`.
+    """
+
+    def __init__(self, token: str, *, url: str = iam.TOKENS_URL, allow_http: bool = False) -> None:
+        hidden = Hidden(token)
+        del token
+        _check_url(url, allow_http=allow_http)
+        self._token = _checked("The OAuth token (YC_OAUTH_TOKEN)", hidden)
         self._url = url
-        super().__init__(token, url)
+        super().__init__(self._token.shown(), url)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -166,11 +180,16 @@ class OAuthAuth(_TokenAuth):
 class MetadataAuth(_TokenAuth):
     """The service account of the virtual machine that this runs on.
 
-    `url` is where its metadata are, by default YC_METADATA_ADDR or 169.254.169.254.
+    `url` is where its metadata are, by default YC_METADATA_ADDR or 169.254.169.254. A public host
+    is refused over plain http, unless `allow_http`.
     """
 
-    def __init__(self, *, url: str | None = None) -> None:
-        self._url = url or os.environ.get("YC_METADATA_ADDR") or iam.METADATA_ADDRESS
+    def __init__(self, *, url: str | None = None, allow_http: bool = False) -> None:
+        self._url = iam.address_of_machine(
+            url or os.environ.get("YC_METADATA_ADDR") or iam.METADATA_ADDRESS
+        )
+        # Plain http is what this is documented with (WIRE Endpoints): nothing to warn of.
+        _check_url(self._url, allow_http=allow_http, warns=False)
         super().__init__(self._url)
 
     def _exchange(self) -> Callable[[], IamToken]:
@@ -185,12 +204,15 @@ class CallableAuth(httpx.Auth):
     """
 
     def __init__(self, function: Callable[[], Any]) -> None:
-        if not callable(function):
+        hidden = Hidden(function)
+        del function
+        if not callable(hidden.shown()):
             raise ConfigurationError(
-                f"auth must be a function that gives an IAM token, not {type(function).__name__}."
+                f"auth must be a function that gives an IAM token, not "
+                f"{type(hidden.shown()).__name__}."
             )
-        self._function = function
-        self._last: Hidden | None = None
+        self._function = hidden.shown()
+        self._last: Hidden[str] | None = None
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -215,26 +237,38 @@ class CallableAuth(httpx.Auth):
         if response.status_code == httpx.codes.UNAUTHORIZED:
             yield _bearing(request, await self._atoken())
 
-    def _token(self) -> Hidden:
+    def _token(self) -> Hidden[str]:
         if iscoroutinefunction(self._function):
             raise ConfigurationError(
                 "auth is an async function, which only async calls can wait for: pass a plain one."
             )
-        return self._noted(self._function())
+        return self._noted(Hidden(self._function()))
 
-    async def _atoken(self) -> Hidden:
+    async def _atoken(self) -> Hidden[str]:
         if iscoroutinefunction(self._function):
-            return self._noted(await self._function())
-        return self._noted(await asyncio.to_thread(self._function))
+            return self._noted(Hidden(await self._function()))
+        return self._noted(Hidden(await asyncio.to_thread(self._function)))
 
-    def _noted(self, token: object) -> Hidden:
-        if iscoroutine(token):
-            token.close()
-        self._last = Hidden(_checked("What the function of auth gave", token))
+    def _noted(self, token: Hidden[Any]) -> Hidden[str]:
+        if iscoroutine(token.shown()):
+            token.shown().close()
+        self._last = _checked("What the function of auth gave", token)
         return self._last
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(…)"
+
+
+def _check_url(url: object, *, allow_http: bool, warns: bool = True) -> None:
+    """Refuse what a secret can't be sent to, or must not."""
+    try:
+        parsed = httpx.URL(url) if isinstance(url, str) else httpx.URL()
+    except httpx.InvalidURL:
+        parsed = httpx.URL()
+    if parsed.scheme not in {"http", "https"} or not parsed.host:
+        raise ConfigurationError(f"url is not a web address: write it like {iam.TOKENS_URL!r}.")
+    if parsed.scheme == "http":
+        check_plain_http("url", host_of(parsed), allowed=allow_http, warns=warns)
 
 
 def secrets_of(auth: httpx.Auth) -> tuple[str, ...]:
@@ -254,6 +288,6 @@ def _patience(request: httpx.Request) -> float | None:
     return seconds
 
 
-def _bearing(request: httpx.Request, token: Hidden) -> httpx.Request:
+def _bearing(request: httpx.Request, token: Hidden[str]) -> httpx.Request:
     request.headers["Authorization"] = f"Bearer {token.shown()}"
     return request

@@ -18,6 +18,7 @@ from yandex_compat.bodies import hung_up_after
 from yandex_compat.catalogue import Model
 from yandex_compat.completion import Completion, CompletionRequest, Delta, Embedding, Token
 from yandex_compat.errors import MalformedAnswer, UnsupportedError
+from yandex_compat.hidden import HiddenWords
 from yandex_compat.operations import (
     DEFERRED_PATH,
     Operation,
@@ -48,7 +49,8 @@ class YandexClient:
     """The typed client of Yandex Cloud AI Studio, blocking and async (`a…`) alike.
 
     One instance serves any number of threads and event loops, and may be pickled and forked.
-    Missing credentials raise ConfigurationError here; every other error is a YandexError too.
+    Missing credentials raise ConfigurationError here; every other error is a YandexError too. Plain
+    http to a public host is refused, unless `allow_http`.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class YandexClient:
         auth: httpx.Auth | Callable[[], Any] | None = None,
         folder_id: str | None = None,
         base_url: str | None = None,
+        allow_http: bool = False,
         timeout: float | None = None,
         connect_timeout: float | None = None,
         first_byte_timeout: float | None = None,
@@ -76,13 +79,18 @@ class YandexClient:
         http_client: httpx.Client | None = None,
         http_async_client: httpx.AsyncClient | None = None,
     ) -> None:
-        settings = resolve_settings(
-            api=api,
+        hidden = HiddenWords(
             api_key=api_key,
             iam_token=iam_token,
             auth=auth,
             folder_id=folder_id,
             base_url=base_url,
+            default_headers=default_headers,
+        )
+        del api_key, iam_token, auth, folder_id, base_url, default_headers
+        settings = resolve_settings(
+            api=api,
+            allow_http=allow_http,
             timeout=timeout,
             connect_timeout=connect_timeout,
             first_byte_timeout=first_byte_timeout,
@@ -95,14 +103,15 @@ class YandexClient:
             deferred_timeout=deferred_timeout,
             supports_store=supports_store,
             data_logging=data_logging,
-            default_headers=default_headers,
+            **hidden,
         )
         self._settings = settings
         self._api = APIS[settings.api]
         self._transport = Transport(settings, http_client, http_async_client)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._settings!r})"
+        # A constructor that fails shows in tracebacks before it has settings.
+        return f"{type(self).__name__}({getattr(self, '_settings', None)!r})"
 
     def __enter__(self) -> Self:
         return self
@@ -248,8 +257,9 @@ class YandexClient:
         failures = partial(self._transport.failures.of_reading, reading, body.deadline)
         with body as pieces:
             with failures():
-                for data in pieces:
-                    yield from reading.feed(data)
+                # A local would show, in a traceback, what the server repeats.
+                for reading.piece in pieces:
+                    yield from reading.feed(reading.piece)
                     if reading.stopped:
                         return
                     if reading.done:
@@ -272,8 +282,8 @@ class YandexClient:
         failures = partial(self._transport.failures.of_reading, reading, body.deadline)
         async with body as pieces:
             with failures():
-                async for data in pieces:
-                    for delta in reading.feed(data):
+                async for reading.piece in pieces:
+                    for delta in reading.feed(reading.piece):
                         yield delta
                     if reading.stopped:
                         return

@@ -9,18 +9,21 @@ from collections.abc import Mapping
 from copy import copy, deepcopy
 from functools import cache
 from inspect import signature
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 
 from yandex_compat.client import YandexClient
 from yandex_compat.errors import ConfigurationError
-from yandex_compat.settings import refuse_unknown_words
+from yandex_compat.hidden import Hidden, HiddenText, HiddenWords
+from yandex_compat.settings import checked_folder, checked_url, refuse_unknown_words
 
 SECRETS: Mapping[str, str] = {"api_key": "YC_API_KEY", "iam_token": "YC_IAM_TOKEN"}
 """The words that hold secrets, and the names of the environment that they are read from."""
 
 _LIVE = ("http_client", "http_async_client")
+# A key in the wrong word is still a key, and an address may hold a password.
+_MAY_BE_SECRET = (*SECRETS, "auth", "base_url", "default_headers", "folder_id")
 
 
 class Connection(BaseModel):
@@ -45,6 +48,8 @@ class Connection(BaseModel):
     """The API to talk to: "chat", the OpenAI-compatible one, or "completion", the native one."""
     base_url: str | None = None
     """The root of the API, where it is not the service's own."""
+    allow_http: bool = False
+    """Whether it may be plain http to a public host, by which others read the credential."""
     timeout: float | None = None
     """Seconds to wait for the next bytes; default 120."""
     connect_timeout: float | None = None
@@ -76,18 +81,37 @@ class Connection(BaseModel):
 
     _made: tuple[dict[str, Any], YandexClient] | None = PrivateAttr(default=None)
 
+    if not TYPE_CHECKING:  # the words are known by the fields
+
+        def __init__(self, *args: Any, **words: Any) -> None:
+            self._veil(words)
+            super().__init__(*args, **words)
+
+    @classmethod
+    def _veil(cls, words: dict[str, Any]) -> None:
+        """Hide, in place, what may be secret: each frame below a constructor's holds the words."""
+        for word in words:
+            words[word] = _veiled(cls, word, words[word])
+
     @model_validator(mode="before")
     @classmethod
     def _take_words(cls, words: Any) -> Any:  # noqa: ANN401 -- pydantic hands over anything
         if not isinstance(words, dict):
             return words
+        words = HiddenWords({word: _unveiled(value) for word, value in words.items()})
         # None asks for the default, also where the default is another (D8).
-        words = cls._prepared({word: words[word] for word in words if words[word] is not None})
+        words = HiddenWords({word: words[word] for word in words if words[word] is not None})
+        words = HiddenWords(cls._prepared(words))
         refuse_unknown_words(cls.__name__, words, cls.model_fields)
         for word in SECRETS:
-            _check_secret(word, words.get(word))
+            _check_secret(word, Hidden(words.get(word)))
         # Resolved into a field, so that a cache keyed by the fields tells two folders apart.
         words["folder_id"] = words.get("folder_id") or os.environ.get("YC_FOLDER_ID") or None
+        # Looked at before they are fields, which a repr shows: a key may have been put here.
+        if isinstance(words["folder_id"], str):
+            checked_folder(Hidden(words["folder_id"]))
+        if isinstance(words.get("base_url"), str):
+            checked_url(Hidden(words["base_url"]), allow_http=words.get("allow_http") is True)
         return words
 
     @classmethod
@@ -115,9 +139,10 @@ class Connection(BaseModel):
     @property
     def _client(self) -> YandexClient:
         """The client for the words as they stand: fields may be assigned after construction."""
-        words = {word: getattr(self, word) for word in _words_of_client(type(self))}
+        model = type(self)
+        words = HiddenWords({word: getattr(self, word) for word in _words_of_client(model)})
         if self._made is None or self._made[0] != words:
-            known = {word: _shown(value) for word, value in words.items()}
+            known = HiddenWords({word: _shown(value) for word, value in words.items()})
             if self._made and not (_credentials(words) or _credentials(self._made[0])):
                 # That of the environment, as it was found at construction.
                 known["auth"] = self._made[1].auth
@@ -164,11 +189,35 @@ def _words_of_client(model: type[Connection]) -> tuple[str, ...]:
     return tuple(word for word in signature(YandexClient).parameters if word in model.model_fields)
 
 
-def _check_secret(word: str, value: object) -> None:
+def _veiled(model: type[Connection], word: str, value: Any) -> Any:  # noqa: ANN401
+    """A word's value so that no repr shows it, if it may be a secret.
+
+    A word that is unknown may be one misspelt; whatever else holds none, or hides it itself. Texts
+    and dicts stay such, for the validators of a user's own class.
+    """
+    if word in SECRETS and isinstance(value, str):
+        return SecretStr(value)
+    if word == "default_headers" and type(value) is dict:
+        return HiddenWords(value)
+    if word in _MAY_BE_SECRET or word not in model.model_fields:
+        if isinstance(value, str):
+            return HiddenText(value)
+        hides_itself = value is None or isinstance(value, Hidden | HiddenWords | SecretStr)
+        return value if hides_itself else Hidden(value)
+    return value
+
+
+def _unveiled(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, HiddenText):
+        return str(value)
+    return value.shown() if isinstance(value, Hidden) else value
+
+
+def _check_secret(word: str, value: Hidden[Any]) -> None:
     # Left to pydantic, the refusal of a wrong type would hold the value.
-    if value is not None and not isinstance(value, str | SecretStr):
+    if value.shown() is not None and not isinstance(value.shown(), str | SecretStr):
         raise ConfigurationError(
-            f"{word} must be a text or a SecretStr, not {type(value).__name__}."
+            f"{word} must be a text or a SecretStr, not {type(value.shown()).__name__}."
         )
 
 
@@ -191,8 +240,11 @@ def _credentials(words: Mapping[str, Any]) -> list[Any]:
 
 
 def _shown(value: Any) -> Any:  # noqa: ANN401 -- any field's value
-    return value.get_secret_value() if isinstance(value, SecretStr) else value
+    return value.get_secret_value() if isinstance(value, SecretStr) else _unveiled(value)
 
 
 def _hidden(name: str, value: object) -> object:
-    return SecretStr(value) if name in SECRETS and isinstance(value, str) else value
+    """What a field is set to; a secret of the wrong type is told of once it is used."""
+    if name not in SECRETS or value is None or isinstance(value, SecretStr):
+        return value
+    return SecretStr(value) if isinstance(value, str) else Hidden(value)

@@ -50,3 +50,8 @@ def endpoints_of(api: str, base_url: str | None) -> Endpoints:
 def is_the_service_s(url: httpx.URL) -> bool:
     """Whether a host is one of Yandex Cloud's."""
     return url.host == _SERVICE or url.host.endswith(f".{_SERVICE}")
+
+
+def host_of(url: httpx.URL) -> str:
+    """The host of an address as a resolver is asked for it."""
+    return url.raw_host.decode().strip("[]")

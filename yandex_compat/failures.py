@@ -1,8 +1,6 @@
 """What went wrong with a request, as errors of ours: with its id, and rid of secrets."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import httpx
 
@@ -42,14 +40,10 @@ class Failures:
         """Raise the error that a bad status stands for, with or without the body it came with."""
         if response.is_success:
             return
-        try:
-            body = response.content
-        except httpx.ResponseNotRead:
-            body = b""  # it broke, or a hook closed it; the status says enough
         raise error_from_response(
             response.status_code,
             response.headers,
-            body,
+            _body_of(response),
             self._secrets(response.request),
             _client_request_id(response.request),
             self._asked(response.request),
@@ -69,28 +63,30 @@ class Failures:
     def _asked(self, request: httpx.Request) -> Asked:
         return asked_of(request, self._settings, self._secrets(request))
 
-    @contextmanager
-    def inside(self, response: httpx.Response) -> Iterator[None]:
-        """Errors found inside a 200, completed by its headers and rid of an echoed credential.
+    def inside(self, response: httpx.Response) -> "_Inside":
+        """Errors found inside a 200, completed by its headers and rid of an echoed credential."""
+        return _Inside(self, response)
 
-        They are changed in place: a second error would keep the first, uncleaned, as its context.
+    def complete(self, error: YandexError, response: httpx.Response) -> None:
+        """Complete an error found inside a 200, in place.
+
+        A second error would keep the first, uncleaned, as its context.
         """
-        try:
-            yield
-        except YandexError as error:
-            request = response.request
-            secrets, request_id = self._secrets(request), _client_request_id(request)
-            error.client_request_id = request_id
-            if isinstance(error, APIError):
-                status, headers, body = response.status_code, response.headers, error.response
-                told = error_from_response(
-                    status, headers, body.content, secrets, request_id, self._asked(request)
-                )
-                error.args, error.__dict__ = told.args, told.__dict__
-            elif isinstance(error, MalformedAnswer):
-                error.args = (without_secrets(secrets, str(error)),)
-            _tell_id(error)
-            raise
+        request = response.request
+        error.client_request_id = request_id = _client_request_id(request)
+        if isinstance(error, APIError):
+            told = error_from_response(
+                response.status_code,
+                response.headers,
+                error.response.content,
+                self._secrets(request),
+                request_id,
+                self._asked(request),
+            )
+            error.args, error.__dict__ = told.args, told.__dict__
+        elif isinstance(error, MalformedAnswer):
+            error.args = (without_secrets(self._secrets(request), str(error)),)
+        _tell_id(error)
 
     def of_sending(
         self, error: Exception, request: httpx.Request, deadline: Deadline
@@ -145,31 +141,87 @@ class Failures:
             return "first_byte_timeout"
         return "timeout"
 
-    @contextmanager
-    def of_reading(self, reading: StreamReading, deadline: Deadline) -> Iterator[None]:
+    def of_reading(self, reading: StreamReading, deadline: Deadline) -> "_OfReading":
         """Failures of an open stream; one that comes after the answer's end means nothing."""
-        try:
-            with self.inside(reading.response):
-                yield
-        except (httpx.RequestError, TimeoutError) as error:
-            if reading.ended:
-                return
-            request = reading.response.request
-            why = f"{deadline.word} has passed"
-            if not deadline.has_passed:
-                why = self._told(error, request)
-            interrupted = StreamInterrupted(
-                f"The stream broke before the answer ended ({why}). Ask again; what arrived is in "
-                f"the error's `partial`.",
-                partial=reading.partial,
-            )
-            interrupted.client_request_id = _client_request_id(request)
-            _tell_id(interrupted)
-            raise interrupted from None
+        return _OfReading(self, reading, deadline)
+
+    def interrupted(
+        self, error: Exception, reading: StreamReading, deadline: Deadline
+    ) -> StreamInterrupted:
+        """The error of a stream that broke before its end."""
+        request = reading.response.request
+        why = f"{deadline.word} has passed"
+        if not deadline.has_passed:
+            why = self._told(error, request)
+        failure = StreamInterrupted(
+            f"The stream broke before the answer ended ({why}). Ask again; what arrived is in the "
+            f"error's `partial`.",
+            partial=reading.partial,
+        )
+        failure.client_request_id = _client_request_id(request)
+        _tell_id(failure)
+        return failure
 
     def _told(self, error: Exception, request: httpx.Request) -> str:
         text = without_secrets(self._secrets(request), str(error))
         return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+class _Inside:
+    """Completes the errors raised within, and lets go of the frames they were raised in.
+
+    Those hold what the server sent, which may repeat the credential. A class, since contextlib puts
+    frames back.
+    """
+
+    __slots__ = ("_failures", "_response")
+
+    def __init__(self, failures: Failures, response: httpx.Response) -> None:
+        self._failures, self._response = failures, response
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, YandexError):
+            self._failures.complete(error, self._response)
+            _let_go(error)
+
+
+class _OfReading:
+    """Does so for an open stream, and tells of one that breaks."""
+
+    __slots__ = ("_deadline", "_failures", "_reading")
+
+    def __init__(self, failures: Failures, reading: StreamReading, deadline: Deadline) -> None:
+        self._failures, self._reading, self._deadline = failures, reading, deadline
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        _Inside(self._failures, self._reading.response).__exit__(kind, error, trace)
+        if not isinstance(error, httpx.RequestError | TimeoutError):
+            return False
+        if self._reading.ended:
+            return True
+        interrupted = self._failures.interrupted(error, self._reading, self._deadline)
+        # It stays this one's context: without the request, whose headers hold the credential.
+        error.args, error.__dict__ = (type(error).__name__,), {"_request": None}
+        _let_go(error)
+        raise interrupted from None
+
+
+def _let_go(error: BaseException) -> None:
+    """Have an error drop the frames and the errors it came of."""
+    error.__context__ = error.__cause__ = error.__traceback__ = None
+
+
+def _body_of(response: httpx.Response) -> bytes:
+    try:
+        return response.content
+    except httpx.ResponseNotRead:
+        return b""  # it broke, or a hook closed it; the status says enough
 
 
 def _client_request_id(request: httpx.Request) -> str | None:

@@ -18,7 +18,7 @@ from yandex_compat.errors import (
     MalformedAnswer,
     error_from_response,
 )
-from yandex_compat.hidden import Hidden
+from yandex_compat.hidden import Hidden, HiddenWords
 from yandex_compat.iam_tokens import IamToken
 from yandex_compat.pools import new_client
 
@@ -36,9 +36,9 @@ class AuthorizedKey:
 
     id: str
     service_account_id: str
-    private_key: Hidden
+    private_key: Hidden[str]
 
-    def signed(self) -> Hidden:
+    def signed(self) -> Hidden[str]:
         """A JWT that asks for a token; ConfigurationError where the key can't sign one."""
         try:
             import jwt
@@ -66,13 +66,12 @@ class AuthorizedKey:
         )
 
 
-def authorized_key(source: object) -> AuthorizedKey:
+def authorized_key(source: Hidden[Any]) -> AuthorizedKey:
     """The key in a file, in its text, or in a dict; ConfigurationError for what is none."""
-    words = source if isinstance(source, Mapping) else _decoded(_text_of(source))
+    given = isinstance(source.shown(), Mapping)
+    words = HiddenWords(source.shown() if given else _decoded(_text_of(source)))
     known = ("id", "service_account_id", "private_key")
-    if not isinstance(words, Mapping) or not all(
-        isinstance(words.get(word), str) and words[word] for word in known
-    ):
+    if not all(isinstance(words.get(word), str) and words[word] for word in known):
         raise ConfigurationError(
             "A service account's key has id, service_account_id and private_key, as "
             "`yc iam key create` writes it; this has not. (A static access key is another thing.)"
@@ -82,16 +81,16 @@ def authorized_key(source: object) -> AuthorizedKey:
     return key
 
 
-def _text_of(source: object) -> Hidden:
-    if isinstance(source, str) and source.lstrip().startswith("{"):
-        return Hidden(source)
-    if not isinstance(source, str | os.PathLike):
+def _text_of(source: Hidden[Any]) -> Hidden[str]:
+    if isinstance(source.shown(), str) and source.shown().lstrip().startswith("{"):
+        return source
+    if not isinstance(source.shown(), str | os.PathLike):
         raise ConfigurationError(
             f"A service account's key is a path, its JSON text or a dict, not "
-            f"{type(source).__name__}."
+            f"{type(source.shown()).__name__}."
         )
     try:
-        return Hidden(Path(source).read_text(encoding="utf-8"))
+        return Hidden(Path(source.shown()).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         kind = type(error).__name__
     # A text that is no path may be the key itself: it is not repeated.
@@ -100,21 +99,23 @@ def _text_of(source: object) -> Hidden:
     )
 
 
-def _decoded(text: Hidden) -> object:
+def _decoded(text: Hidden[str]) -> Mapping[str, Any]:
+    """The object that a text holds; an empty one for any other text."""
     try:
-        return jsontext.decode(text.shown())
+        found = jsontext.decode(text.shown())
     except ValueError:
-        return None
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
-def exchanged(url: str, word: str, secret: Hidden) -> IamToken:
+def exchanged(url: str, word: str, secret: Hidden[str]) -> IamToken:
     """The token for a JWT (`jwt`) or an OAuth token (`yandexPassportOauthToken`).
 
     Raises APIError where it is refused, ConnectionFailed where no answer comes, MalformedAnswer
     for another shape than documented.
     """
     response = _asked("POST", url, Hidden(jsontext.encode({word: secret.shown()}).decode()))
-    _refuse_bad_status(response, (secret.shown(),))
+    _refuse_bad_status(response, secret)
     return _read(response, lambda answer: _exchanged(answer, _now(response)))
 
 
@@ -123,11 +124,15 @@ def _exchanged(answer: Mapping[str, Any], now: datetime) -> IamToken:
     return _checked(answer["iamToken"], (ends - now).total_seconds())
 
 
+def address_of_machine(address: str) -> str:
+    """The root of a machine's metadata, of a host or an address."""
+    return (address if "://" in address else f"http://{address}").rstrip("/")
+
+
 def of_machine(address: str) -> IamToken:
     """The token of the service account of the virtual machine that this runs on."""
-    url = (address if "://" in address else f"http://{address}").rstrip("/") + _METADATA_PATH
-    response = _asked("GET", url, None)
-    _refuse_bad_status(response, ())
+    response = _asked("GET", address + _METADATA_PATH, None)
+    _refuse_bad_status(response, None)
     return _read(
         response,
         lambda answer: _checked(answer["access_token"], float(answer["expires_in"])),
@@ -161,7 +166,7 @@ def _now(response: httpx.Response) -> datetime:
         return datetime.now(UTC)
 
 
-def _asked(method: str, url: str, body: Hidden | None) -> httpx.Response:
+def _asked(method: str, url: str, body: Hidden[str] | None) -> httpx.Response:
     machine = body is None
     headers = {"Metadata-Flavor": "Google"} if machine else {"Content-Type": "application/json"}
     try:
@@ -181,10 +186,15 @@ def _asked(method: str, url: str, body: Hidden | None) -> httpx.Response:
     raise ConnectionFailed(f"No IAM token: no answer from {url} ({kind}). {hint}")
 
 
-def _refuse_bad_status(response: httpx.Response, secrets: tuple[str, ...]) -> None:
+def _refuse_bad_status(response: httpx.Response, secret: Hidden[str] | None) -> None:
     if response.is_success:
         return
-    error = error_from_response(response.status_code, response.headers, response.content, secrets)
+    error = error_from_response(
+        response.status_code,
+        response.headers,
+        response.content,
+        (secret.shown(),) if secret else (),
+    )
     told = str(error).partition(". ")[0]
     text = (
         f"No IAM token from {response.request.url}: {told}. Check that the authorized key, OAuth "

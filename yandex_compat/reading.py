@@ -55,6 +55,7 @@ class StreamReading:
 
     def __init__(self, request: CompletionRequest, response: httpx.Response, api: API) -> None:
         self.response = response
+        self.piece = b""
         self._request = request
         self._decoder = api.stream_decoder(request)
         self._decoder.end.request_id = response.headers.get("x-request-id")

@@ -11,10 +11,12 @@ import httpx
 
 from yandex_compat.auth import ApiKeyAuth, CallableAuth, IamTokenAuth, OAuthAuth, ServiceAccountAuth
 from yandex_compat.catalogue import is_folder
-from yandex_compat.endpoints import DEFAULTS, Endpoints, endpoints_of
+from yandex_compat.endpoints import DEFAULTS, Endpoints, endpoints_of, host_of
 from yandex_compat.errors import ConfigurationError
+from yandex_compat.hidden import Hidden, HiddenWords
 from yandex_compat.limiters import checked_limiter
 from yandex_compat.parameters import hint_for
+from yandex_compat.plain_http import check_plain_http
 
 DEFAULT_TIMEOUT = 120.0
 LONGEST_TIMEOUT = 86_400.0
@@ -74,6 +76,7 @@ def resolve_settings(
     auth: httpx.Auth | Callable[[], Any] | None = None,
     folder_id: str | None = None,
     base_url: str | None = None,
+    allow_http: bool = False,
     timeout: float | None = None,
     connect_timeout: float | None = None,
     first_byte_timeout: float | None = None,
@@ -94,6 +97,10 @@ def resolve_settings(
     YC_SERVICE_ACCOUNT_KEY_FILE or YC_OAUTH_TOKEN.
     Raises ConfigurationError naming the word that is missing or wrong.
     """
+    given = HiddenWords(api_key=api_key, iam_token=iam_token, auth=auth)
+    headers, url = Hidden(default_headers or {}), Hidden(base_url)
+    folder = Hidden(folder_id or os.environ.get("YC_FOLDER_ID") or None)
+    del api_key, iam_token, auth, default_headers, base_url, folder_id
     if api not in _APIS:
         raise ConfigurationError(
             'api must be "chat", the OpenAI-compatible one, or "completion", the native one.'
@@ -107,7 +114,15 @@ def resolve_settings(
     ):
         if seconds is not None:
             _check_seconds(word, seconds, LONGEST_TIMEOUT)
-    endpoints = endpoints_of(api, None if base_url is None else _checked_url(base_url))
+    for word, switch in (
+        ("allow_http", allow_http),
+        ("supports_store", supports_store),
+        ("data_logging", data_logging),
+    ):
+        if not isinstance(switch, bool):
+            raise ConfigurationError(f"{word} must be True or False.")
+    root = None if url.shown() is None else checked_url(url, allow_http=allow_http)
+    endpoints = endpoints_of(api, root)
     if max_concurrency is None:
         max_concurrency = DEFAULT_MAX_CONCURRENCY if endpoints.are_the_service_s else 0
     max_retries = DEFAULT_MAX_RETRIES if max_retries is None else max_retries
@@ -128,15 +143,11 @@ def resolve_settings(
             'mode="deferred" is of the native API only: pass api="completion" as well.'
         )
     patience = DEFAULT_DEFERRED_TIMEOUT if deferred_timeout is None else deferred_timeout
-    if not isinstance(supports_store, bool):
-        raise ConfigurationError("supports_store must be True or False.")
-    if not isinstance(data_logging, bool):
-        raise ConfigurationError("data_logging must be True or False.")
     return Settings(
         api=api,
         endpoints=endpoints,
-        auth=_resolve_auth(api_key, iam_token, auth),
-        folder_id=_checked_folder(folder_id or os.environ.get("YC_FOLDER_ID") or None),
+        auth=_resolve_auth(given),
+        folder_id=checked_folder(folder),
         timeout=timeout,
         connect_timeout=connect_timeout or min(CONNECT_TIMEOUT, timeout),
         first_byte_timeout=first_byte_timeout or timeout,
@@ -149,7 +160,7 @@ def resolve_settings(
         deferred_timeout=checked_patience("deferred_timeout", patience),
         supports_store=supports_store,
         data_logging=data_logging,
-        default_headers=_checked_headers(default_headers or {}),
+        default_headers=_checked_headers(headers),
     )
 
 
@@ -182,34 +193,36 @@ def refuse_unknown_words(owner: str, given: Iterable[str], known: Iterable[str])
         raise ConfigurationError(f"{owner} does not know the word {word!r}. {hint}")
 
 
-def _resolve_auth(
-    api_key: str | None, iam_token: str | None, auth: httpx.Auth | Callable[[], Any] | None
-) -> httpx.Auth:
-    given = {"api_key": api_key, "iam_token": iam_token, "auth": auth}
+_OF_ENVIRONMENT: Mapping[str, Callable[[str], httpx.Auth]] = {
+    "YC_API_KEY": ApiKeyAuth,
+    "YC_IAM_TOKEN": IamTokenAuth,
+    "YC_SERVICE_ACCOUNT_KEY_FILE": ServiceAccountAuth,
+    "YC_OAUTH_TOKEN": OAuthAuth,
+}
+
+
+def _resolve_auth(given: HiddenWords) -> httpx.Auth:
+    """The credential of `api_key`, `iam_token` or `auth`, else that of the environment."""
     words = [word for word, value in given.items() if value is not None]
     if len(words) > 1:
         raise ConfigurationError(f"{' and '.join(words)} are both given: pass one credential.")
-    if isinstance(auth, httpx.Auth):
-        return auth
-    if callable(auth):
-        return CallableAuth(auth)
-    if auth is not None:
+    if isinstance(given["auth"], httpx.Auth):
+        return given["auth"]
+    if callable(given["auth"]):
+        return CallableAuth(given["auth"])
+    if given["auth"] is not None:
         raise ConfigurationError(
             f"auth must be an httpx.Auth or a function that gives an IAM token, not "
-            f"{type(auth).__name__}: pass a key as api_key=… and an IAM token as iam_token=…."
+            f"{type(given['auth']).__name__}: pass a key as api_key=… and an IAM token as "
+            f"iam_token=…."
         )
-    if api_key is not None:
-        return ApiKeyAuth(api_key)
-    if iam_token is not None:
-        return IamTokenAuth(iam_token)
-    if key := os.environ.get("YC_API_KEY"):
-        return ApiKeyAuth(key)
-    if token := os.environ.get("YC_IAM_TOKEN"):
-        return IamTokenAuth(token)
-    if path := os.environ.get("YC_SERVICE_ACCOUNT_KEY_FILE"):
-        return ServiceAccountAuth(path)
-    if oauth := os.environ.get("YC_OAUTH_TOKEN"):
-        return OAuthAuth(oauth)
+    if given["api_key"] is not None:
+        return ApiKeyAuth(given["api_key"])
+    if given["iam_token"] is not None:
+        return IamTokenAuth(given["iam_token"])
+    for name, kind in _OF_ENVIRONMENT.items():
+        if os.environ.get(name):
+            return kind(os.environ[name])
     raise ConfigurationError(
         "No credential: pass api_key=… or iam_token=…, or set YC_API_KEY, YC_IAM_TOKEN, "
         "YC_SERVICE_ACCOUNT_KEY_FILE or YC_OAUTH_TOKEN. On a virtual machine of Yandex Cloud, pass "
@@ -221,49 +234,70 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _checked_folder(folder: str | None) -> str | None:
-    if folder is not None and not (isinstance(folder, str) and is_folder(folder)):
+def checked_folder(hidden: Hidden[str | None]) -> str | None:
+    """A folder's id, or none; ConfigurationError for what can't be one."""
+    # What is refused here is, at times, a key.
+    if hidden.shown() is not None and not _is_folder(hidden.shown()):
         raise ConfigurationError(
             "folder_id (YC_FOLDER_ID) is no folder's id: copy it again, without blanks, quotes and "
             "line breaks around it, and in the place of whatever stood for it in an example."
         )
-    return folder
+    return hidden.shown()
 
 
-def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    if not isinstance(headers, Mapping):
+def _is_folder(folder: object) -> bool:
+    return isinstance(folder, str) and is_folder(folder)
+
+
+def _checked_headers(hidden: Hidden[Mapping[str, str]]) -> HiddenWords:
+    if not isinstance(hidden.shown(), Mapping):
         raise ConfigurationError(
-            f"default_headers must be a dict of texts, not {type(headers).__name__}."
+            f"default_headers must be a dict of texts, not {type(hidden.shown()).__name__}."
         )
-    for name, value in headers.items():
+    headers = HiddenWords(hidden.shown())
+    for name in headers:
         if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
             raise ConfigurationError("default_headers: a name has signs that no header has.")
         if name.lower() in _OWN_HEADERS:
             raise ConfigurationError(f"default_headers must not hold {name!r}, which is set here.")
-        plain = isinstance(value, str) and value.isascii() and value.isprintable()
-        if not plain or value != value.strip():
+        if not _is_sendable(headers[name]):
             raise ConfigurationError(
                 f"default_headers: the value of {name!r} must be a text of printable ASCII, "
                 f"without blanks around it."
             )
-    return dict(headers)
+    return headers
 
 
-def _checked_url(base_url: str) -> str:
-    try:
-        url = httpx.URL(base_url)
-        if not 0 <= (url.port or 0) < 65_536:
-            raise httpx.InvalidURL("no such port")
-        url.raw_host.decode().encode("idna")  # as a socket will; "a..b" has no such form
-    except (httpx.InvalidURL, TypeError, UnicodeError):
-        url = httpx.URL()
-    if url.userinfo or {"?", "#"} & set(str(url)):
+def _is_sendable(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    return value.isascii() and value.isprintable() and value == value.strip()
+
+
+def checked_url(base_url: Hidden[Any], *, allow_http: bool) -> str:
+    """The root of an API; ConfigurationError for what is none, or is not to be used."""
+    url = _parsed(base_url)
+    if url.shown().userinfo or {"?", "#"} & set(str(url.shown())):
         raise ConfigurationError(
             "base_url must not hold a user, a password, a query or a fragment: pass api_key=… and "
             "default_headers=…."
         )
-    if not isinstance(base_url, str) or url.scheme not in {"http", "https"} or not url.host:
+    if url.shown().scheme not in {"http", "https"} or not url.shown().host:
         raise ConfigurationError(
             f"base_url is not a web address: write it like {DEFAULTS['chat']!r}."
         )
-    return base_url.strip().rstrip("/")
+    if url.shown().scheme == "http":
+        check_plain_http("base_url", host_of(url.shown()), allowed=allow_http)
+    return str(base_url.shown()).strip().rstrip("/")
+
+
+def _parsed(base_url: Hidden[Any]) -> Hidden[httpx.URL]:
+    """The address in a text; one without a host for what is none."""
+    try:
+        url = Hidden(httpx.URL(base_url.shown()))
+        if not isinstance(base_url.shown(), str) or not 0 <= (url.shown().port or 0) < 65_536:
+            return Hidden(httpx.URL())
+        url.shown().raw_host.decode().encode("idna")  # as a socket will; "a..b" has no such form
+    except (httpx.InvalidURL, TypeError, UnicodeError):
+        return Hidden(httpx.URL())
+    return url

@@ -24,6 +24,7 @@ NAMES = [
     "Embedding",
     "IamTokenAuth",
     "ImagePart",
+    "InsecureConnectionWarning",
     "InvalidRequestError",
     "MalformedAnswer",
     "Message",

@@ -202,7 +202,7 @@ def test_a_secret_in_another_word_is_refused_unseen(word, value):  # D11
 
 
 @pytest.mark.parametrize(
-    "url", ["http://[::1]:8000/v1", "http://host.:80/v1", "https://пример.рф/v1", "http://h/v1 "]
+    "url", ["http://[::1]:8000/v1", "https://host.:80/v1", "https://пример.рф/v1", "https://h/v1 "]
 )
 def test_addresses_of_other_forms_are_taken(url):
     assert resolved(base_url=url).base_url == url.strip()

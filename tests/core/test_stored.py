@@ -244,7 +244,7 @@ def test_an_empty_page_is_the_last(client, emulator, asynchronous, page):
     made = YandexClient(
         api_key="k",
         folder_id="f",
-        base_url="http://h.test/v1",
+        base_url="https://h.test/v1",
         http_client=httpx.Client(transport=transport),
         http_async_client=httpx.AsyncClient(transport=transport),
     )
@@ -260,7 +260,7 @@ def test_all_answers_of_one_are_told(client, request_of):
 @pytest.mark.parametrize("body", ["<html>", [], {}, {"data": [{}]}, {"data": 5}])
 def test_another_shape_is_malformed(client_over, body):
     answer = {"text": body} if isinstance(body, str) else {"json": body}
-    made = client_over(lambda _: httpx.Response(200, **answer), base_url="http://h.test/v1")
+    made = client_over(lambda _: httpx.Response(200, **answer), base_url="https://h.test/v1")
     for method, given in (("page", ()), ("retrieve", ("a",)), ("messages", ("a",))):
         if method == "messages" and body == {"data": [{}]}:
             continue  # a message may be of any shape
@@ -270,7 +270,7 @@ def test_another_shape_is_malformed(client_over, body):
 
 def test_one_without_an_id_is_malformed(client_over):
     one = {"choices": [{"message": {"content": "Hi"}}]}
-    made = client_over(lambda _: httpx.Response(200, json=one), base_url="http://h.test/v1")
+    made = client_over(lambda _: httpx.Response(200, json=one), base_url="https://h.test/v1")
     with pytest.raises(MalformedAnswer):
         made.stored.retrieve("a")
 
@@ -289,7 +289,7 @@ def test_a_server_that_knows_no_after_is_found_out(asynchronous):
     made = YandexClient(
         api_key="k",
         folder_id="f",
-        base_url="http://h.test/v1",
+        base_url="https://h.test/v1",
         http_client=httpx.Client(transport=transport),
         http_async_client=httpx.AsyncClient(transport=transport),
     )
@@ -309,7 +309,7 @@ def test_a_server_that_knows_no_after_is_found_out(asynchronous):
 )
 def test_a_deletion_that_did_not_happen_is_told(client_over, body, kind):
     answer = {"text": body} if isinstance(body, str) else {"json": body}
-    made = client_over(lambda _: httpx.Response(200, **answer), base_url="http://h.test/v1")
+    made = client_over(lambda _: httpx.Response(200, **answer), base_url="https://h.test/v1")
     with pytest.raises(kind):
         made.stored.delete("x")
 
@@ -344,7 +344,7 @@ def test_only_the_first_of_several_answers_counts_the_tokens(client, request_of)
 
 
 def test_a_server_without_messages_says_so(client_over):
-    made = client_over(lambda _: httpx.Response(404), base_url="http://h.test/v1")
+    made = client_over(lambda _: httpx.Response(404), base_url="https://h.test/v1")
     with pytest.raises(NotFoundError, match="id that was asked for"):
         made.stored.messages("x")
 
