@@ -4,19 +4,21 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncGenerator, Callable, Generator, Hashable
+from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
-from inspect import iscoroutine, iscoroutinefunction
+from inspect import isawaitable, iscoroutine, iscoroutinefunction
 from typing import Any
 
 import httpx
 
 from yandex_compat import iam
 from yandex_compat.endpoints import host_of
-from yandex_compat.errors import ConfigurationError
+from yandex_compat.errors import ConfigurationError, ConnectionFailed, YandexError
 from yandex_compat.hidden import Hidden
 from yandex_compat.iam_tokens import IamToken, TokenKeeper, shared_keeper
 from yandex_compat.plain_http import check_plain_http
+from yandex_compat.threads import in_thread
 
 _CREDENTIAL = re.compile(r"[\w.~+/=-]+", re.ASCII)
 
@@ -206,6 +208,11 @@ class CallableAuth(httpx.Auth):
     def __init__(self, function: Callable[[], Any]) -> None:
         hidden = Hidden(function)
         del function
+        if isinstance(hidden.shown(), type):
+            raise ConfigurationError(
+                f"auth is the class {hidden.shown().__name__}: pass one of it, "
+                f"{hidden.shown().__name__}(…)."
+            )
         if not callable(hidden.shown()):
             raise ConfigurationError(
                 f"auth must be a function that gives an IAM token, not "
@@ -238,25 +245,54 @@ class CallableAuth(httpx.Auth):
             yield _bearing(request, await self._atoken())
 
     def _token(self) -> Hidden[str]:
-        if iscoroutinefunction(self._function):
-            raise ConfigurationError(
-                "auth is an async function, which only async calls can wait for: pass a plain one."
-            )
-        return self._noted(Hidden(self._function()))
-
-    async def _atoken(self) -> Hidden[str]:
-        if iscoroutinefunction(self._function):
-            return self._noted(Hidden(await self._function()))
-        return self._noted(Hidden(await asyncio.to_thread(self._function)))
-
-    def _noted(self, token: Hidden[Any]) -> Hidden[str]:
+        with _failing_function():
+            token = Hidden(self._function())
+        if not isawaitable(token.shown()):
+            return self._noted(token)
         if iscoroutine(token.shown()):
             token.shown().close()
+        raise ConfigurationError(
+            "auth is an async function, which only async calls can wait for: pass a plain one."
+        )
+
+    async def _atoken(self) -> Hidden[str]:
+        with _failing_function():
+            if _is_async(self._function):
+                token = Hidden(await self._function())
+            else:
+                asking = in_thread("to ask the function of auth", self._function)
+                await asyncio.wait([asyncio.wrap_future(asking)])
+                token = Hidden(asking.result())
+                if isawaitable(token.shown()):
+                    token = Hidden(await token.shown())
+        return self._noted(token)
+
+    def _noted(self, token: Hidden[Any]) -> Hidden[str]:
         self._last = _checked("What the function of auth gave", token)
         return self._last
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_last": None}
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}(…)"
+
+
+def _is_async(function: object) -> bool:
+    return iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__)
+
+
+@contextmanager
+def _failing_function() -> Generator[None, None, None]:
+    """What a user's function raises is told as its own, lest it pass for the service's."""
+    try:
+        yield
+    except YandexError:
+        raise
+    except Exception as error:
+        raise ConnectionFailed(
+            f"No IAM token: the function of auth raised {type(error).__name__}."
+        ) from error
 
 
 def _check_url(url: object, *, allow_http: bool, warns: bool = True) -> None:
@@ -271,15 +307,17 @@ def _check_url(url: object, *, allow_http: bool, warns: bool = True) -> None:
         check_plain_http("url", host_of(parsed), allowed=allow_http, warns=warns)
 
 
+_OURS = (_HeaderAuth, _TokenAuth, CallableAuth)
+
+
 def secrets_of(auth: httpx.Auth) -> tuple[str, ...]:
     """The secrets a credential knows of; () for one that is not ours."""
-    return tuple(getattr(auth, "secrets", ()))
+    return auth.secrets if isinstance(auth, _OURS) else ()
 
 
 def identity_of(auth: httpx.Auth) -> Hashable | None:
     """What two credentials of one quota have in common; None where that can't be told."""
-    found: Hashable | None = getattr(auth, "identity", None)
-    return found
+    return auth.identity if isinstance(auth, _HeaderAuth | _TokenAuth) else None
 
 
 def _patience(request: httpx.Request) -> float | None:

@@ -32,7 +32,7 @@ from langchain_yandex_compat import ChatYandex
 from llamaindex_yandex_compat import YandexEmbedding, YandexLLM
 from yandex_compat.demo_texts import Texts, nearest_passage, read_texts, two_words, without_tags
 
-_CREDENTIALS = ("YC_API_KEY", "YC_IAM_TOKEN")
+_CREDENTIALS = ("YC_API_KEY", "YC_IAM_TOKEN", "YC_SERVICE_ACCOUNT_KEY_FILE", "YC_OAUTH_TOKEN")
 
 # What models and files say is text: never markup, never the name of an emoji.
 console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)

@@ -1,6 +1,7 @@
 """Where IAM tokens come from: a signed JWT, an OAuth token, or a virtual machine (WIRE)."""
 
 import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 import httpx
 
 from yandex_compat import jsontext
+from yandex_compat.bodies import hung_up_after
 from yandex_compat.errors import (
     ConfigurationError,
     ConnectionFailed,
@@ -28,6 +30,7 @@ METADATA_ADDRESS = "169.254.169.254"
 _METADATA_PATH = "/computeMetadata/v1/instance/service-accounts/default/token"
 _JWT_SECONDS = 3_600  # the longest that is taken
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+_LONGEST = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class AuthorizedKey:
         try:
             private = self.private_key.shown().encode()
             return Hidden(jwt.encode(words, private, "PS256", {"kid": self.id}))
-        except (jwt.PyJWTError, NotImplementedError, TypeError, ValueError) as error:
+        except Exception as error:  # whatever three libraries make of what is no private key
             kind = type(error).__name__
         finally:
             private = b""  # a traceback with locals would show it
@@ -82,16 +85,16 @@ def authorized_key(source: Hidden[Any]) -> AuthorizedKey:
 
 
 def _text_of(source: Hidden[Any]) -> Hidden[str]:
-    if isinstance(source.shown(), str) and source.shown().lstrip().startswith("{"):
-        return source
+    if isinstance(source.shown(), str) and source.shown().lstrip("\ufeff \t\r\n").startswith("{"):
+        return Hidden(source.shown().lstrip("\ufeff"))
     if not isinstance(source.shown(), str | os.PathLike):
         raise ConfigurationError(
             f"A service account's key is a path, its JSON text or a dict, not "
             f"{type(source.shown()).__name__}."
         )
     try:
-        return Hidden(Path(source.shown()).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return Hidden(Path(source.shown()).expanduser().read_text(encoding="utf-8-sig"))
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
         kind = type(error).__name__
     # A text that is no path may be the key itself: it is not repeated.
     raise ConfigurationError(
@@ -143,7 +146,7 @@ def _read(response: httpx.Response, token_of: Callable[[Mapping[str, Any]], IamT
     # No local of this frame, which a traceback may show, holds what the answer says.
     try:
         return token_of(jsontext.decode(response.content))
-    except (LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         kind = type(error).__name__
     raise MalformedAnswer(
         f"No IAM token from {response.request.url}: its answer has another shape ({kind})."
@@ -151,7 +154,7 @@ def _read(response: httpx.Response, token_of: Callable[[Mapping[str, Any]], IamT
 
 
 def _checked(secret: object, lifetime: float) -> IamToken:
-    if not isinstance(secret, str) or not secret or not secret.isascii():
+    if not isinstance(secret, str) or not re.fullmatch(r"[!-~]+", secret):
         raise TypeError("no token")
     if not lifetime > 0:
         raise ValueError("an expired token")
@@ -161,9 +164,11 @@ def _checked(secret: object, lifetime: float) -> IamToken:
 def _now(response: httpx.Response) -> datetime:
     """The server's own time, since this machine's clock may be wrong."""
     try:
-        return parsedate_to_datetime(response.headers["date"]).astimezone(UTC)
+        date = parsedate_to_datetime(response.headers["date"])
     except (LookupError, ValueError):
         return datetime.now(UTC)
+    # One without a zone is UTC as well.
+    return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def _asked(method: str, url: str, body: Hidden[str] | None) -> httpx.Response:
@@ -172,7 +177,7 @@ def _asked(method: str, url: str, body: Hidden[str] | None) -> httpx.Response:
     try:
         # No proxy knows a machine's own metadata.
         with new_client(httpx.Client, trust_env=not machine) as client:
-            return client.request(
+            request = client.stream(
                 method,
                 url,
                 content=body.shown() if body else None,
@@ -180,6 +185,10 @@ def _asked(method: str, url: str, body: Hidden[str] | None) -> httpx.Response:
                 timeout=_TIMEOUT,
                 follow_redirects=False,
             )
+            # Bytes that come one by one would keep all who wait for the token for ever.
+            with request as response, hung_up_after(_LONGEST, response):
+                response.read()
+                return response
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         kind = type(error).__name__
     hint = "Is this a machine of Yandex Cloud with a service account?" if machine else "Try again."

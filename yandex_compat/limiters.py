@@ -1,16 +1,13 @@
 """Limiter: a context manager of the user's own, blocking or async, held while a request runs."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Generator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
-from contextvars import copy_context
-from threading import Thread
-from typing import Any, TypeVar
+from typing import Any
 
-from yandex_compat.errors import ConfigurationError, ConnectionFailed
-
-_Result = TypeVar("_Result")
+from yandex_compat.errors import ConfigurationError
+from yandex_compat.threads import in_thread
 
 
 def checked_limiter(limiter: object) -> object:
@@ -42,7 +39,7 @@ async def aholding(limiter: Any) -> AsyncGenerator[None, None]:  # noqa: ANN401 
         async with limiter:
             yield
         return
-    entering = _in_thread(limiter.__enter__)
+    entering = in_thread("to enter the limiter", limiter.__enter__)
     try:
         await asyncio.wait([asyncio.wrap_future(entering)])
     except BaseException:
@@ -53,7 +50,7 @@ async def aholding(limiter: Any) -> AsyncGenerator[None, None]:  # noqa: ANN401 
     try:
         yield
     finally:
-        leaving = _in_thread(limiter.__exit__, None, None, None)
+        leaving = in_thread("to leave the limiter", limiter.__exit__, None, None, None)
         # Whoever gives up waiting does not take it back.
         await asyncio.wait([asyncio.wrap_future(leaving)])
         leaving.result()
@@ -62,32 +59,6 @@ async def aholding(limiter: Any) -> AsyncGenerator[None, None]:  # noqa: ANN401 
 def _leave_unneeded(limiter: Any, entered: "Future[Any]") -> None:  # noqa: ANN401 -- as above
     if not entered.exception():
         limiter.__exit__(None, None, None)
-
-
-def _in_thread(work: Callable[..., _Result], *words: object) -> "Future[_Result]":
-    """What work done in a thread of its own comes to.
-
-    Not asyncio's own pool: those who wait in it for their turn would keep out those who leave.
-    """
-    outcome: Future[_Result] = Future()
-    outcome.set_running_or_notify_cancel()
-
-    def run() -> None:
-        try:
-            result = work(*words)
-        except BaseException as error:
-            outcome.set_exception(error)
-        else:
-            outcome.set_result(result)
-
-    try:
-        Thread(target=copy_context().run, args=(run,), daemon=True).start()
-    except RuntimeError:
-        raise ConnectionFailed(
-            "No thread can be started to enter the limiter, since the program ends or has too "
-            "many. Pass a limiter that is an async context manager."
-        ) from None
-    return outcome
 
 
 def _is_blocking(limiter: object) -> bool:

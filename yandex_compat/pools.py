@@ -49,7 +49,10 @@ def new_client(kind: type[_Client], *, trust_env: bool = True) -> _Client:
         cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
         return kind(verify=_ssl_context(), trust_env=trust_env, cookies=cookies)
     except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
-        told = f"{type(error).__name__}: {error}"
+        told = type(error).__name__
+        # Any other text may repeat a part of the password in a proxy's address.
+        if isinstance(error, ImportError):
+            told = f"{told}: {error}"
     raise ConfigurationError(
         f"No HTTP client can be made of the environment ({told}): check HTTP_PROXY, HTTPS_PROXY, "
         f"ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR, or pass http_client=…."

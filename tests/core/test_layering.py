@@ -20,6 +20,7 @@ SPEAKS_HTTP = {
 INNER = {
     "wires", "emulator", "cli", "demo", "client", "pools", "bodies", "reading", "framing",
     "retries", "failures", "transport", "endpoints", "batches", "places", "limiters", "deadlines",
+    "threads", "advice", "asked", "plain_http",
 }  # fmt: skip
 # The command line shows both adapters, so it stands above the core.
 COMMAND_LINE = {CORE / name for name in ("cli.py", "demo.py", "doctor.py")}
