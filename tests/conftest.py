@@ -1,10 +1,15 @@
-"""What every test gets: an environment without credentials, and one emulator."""
+"""What every test gets: an environment without credentials, one emulator, and how long to search.
+
+Property tests take the same few examples each time; HYPOTHESIS_PROFILE=long takes new ones, and
+many more of them.
+"""
 
 import asyncio
 import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from yandex_compat.emulator import Emulator
 
@@ -15,6 +20,12 @@ asyncio.set_event_loop(None)
 # Everything here is on this machine, where a proxy of the environment could not reach it.
 for _name in [name for name in os.environ if name.lower().endswith("_proxy")]:
     del os.environ[_name]
+
+settings.register_profile(
+    "short", max_examples=60, derandomize=True, deadline=None, database=None, print_blob=False
+)
+settings.register_profile("long", max_examples=5_000, deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
 
 
 @pytest.fixture(autouse=True)

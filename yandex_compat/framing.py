@@ -2,9 +2,8 @@
 
 MAX_EVENT_BYTES = 10 * 1024 * 1024
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
-
 _BARE_GOES_ON = {b" ", b"\t", b"}", b"]", b'"'}
+_FIELDS = (b"event", b"id", b"retry", b"data")
 
 
 class FramingError(Exception):
@@ -20,39 +19,63 @@ class SSEFraming:
     data: errors come so inside a 200 (WIRE C).
     """
 
-    __slots__ = ("_bare", "_data", "_data_size", "_rest", "_rest_size")
+    __slots__ = ("_bare", "_begun", "_data", "_rest", "failure", "stray")
 
     def __init__(self) -> None:
-        self._rest: list[bytes] = []
-        self._rest_size = 0
-        self._data: list[bytes] = []
-        self._data_size = 0
+        # An event is kept as bytes in a row: of a list, each short line would cost 50 bytes more.
+        self._rest = bytearray()
+        self._data: bytes | bytearray | None = None
         self._bare = False
+        self._begun = False
+        self.failure: FramingError | None = None
+        """Why nothing follows what was given out."""
+        self.stray: bytes | None = None
+        """The first line of a body without events, such as a web page; None where there is any."""
 
     def feed(self, data: bytes) -> list[bytes]:
         """The payloads that these bytes complete.
 
-        Raises FramingError for one larger than MAX_EVENT_BYTES.
+        Raises FramingError for one larger than MAX_EVENT_BYTES, once those before it are out.
         """
-        after_cr = self._rest[-1:] == [b"\r"]
-        self._rest.append(data)
-        self._rest_size += len(data)
+        if self.failure:
+            raise self.failure
+        if not data:
+            return []
         payloads: list[bytes] = []
         # Pieces of one long line are joined once it is whole, not again with each of them.
-        if after_cr or b"\n" in data or b"\r" in data:
-            *lines, rest = self._with_plain_ends(b"".join(self._rest)).split(b"\n")
-            payloads = [payload for line in lines if (payload := self._line(line)) is not None]
-            # A CR at the very end may be the first half of a CRLF: it waits with what follows.
-            self._rest = [rest[:-1], b"\r"] if rest.endswith(b"\r") else [rest]
-            self._rest_size = len(rest)
-        if self._rest_size + self._data_size > MAX_EVENT_BYTES:
-            raise FramingError(f"one event of the stream is larger than {MAX_EVENT_BYTES} bytes")
+        if b"\n" in data or b"\r" in data or self._rest.endswith(b"\r"):
+            *lines, rest = _with_plain_ends(_joined(self._rest, data)).split(b"\n")
+            # A CR at the very end may be the first half of a CRLF: it waits for what follows.
+            self._rest = bytearray(rest)
+            for line in lines:
+                if self._grows_too_large(len(line)):
+                    break
+                if (payload := self._line(line)) is not None:
+                    payloads.append(payload)
+        else:
+            self._rest += data
+        self._grows_too_large(len(self._rest) - self._rest.endswith(b"\r"))
+        if self.failure and not payloads:
+            raise self.failure
         return payloads
 
     def close(self) -> list[bytes]:
         """The payload of an event that the end of the body left without its blank line."""
-        rest, self._rest = b"".join(self._rest).removesuffix(b"\r"), []
+        if self.failure:
+            raise self.failure
+        rest, self._rest = bytes(self._rest).removesuffix(b"\r"), bytearray()
         return [payload for line in (rest, b"") if (payload := self._line(line)) is not None]
+
+    def _grows_too_large(self, size: int) -> bool:
+        """Whether an event that goes on with a line of this size is, and nothing follows it."""
+        if not self.failure:
+            if size + len(self._data or b"") <= MAX_EVENT_BYTES:
+                return False
+            self.failure = FramingError(
+                f"one event of the stream is larger than {MAX_EVENT_BYTES} bytes"
+            )
+            self._rest, self._data = bytearray(), None
+        return True
 
     def _line(self, line: bytes) -> bytes | None:
         """Take one line in; the event's data where the line, being blank, ends an event."""
@@ -62,25 +85,31 @@ class SSEFraming:
         elif line.startswith(b"{") or (self._bare and line[:1] in _BARE_GOES_ON):
             self._bare = True
             self._hold(line)
-        if line or not self._data:
+        elif line == b"data":
+            self._hold(b"")
+        elif line and not self._begun and self.stray is None:
+            self._note_stray(line)
+        if line or self._data is None:
             return None
-        payload = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-        self._data.clear()
+        payload, self._data = bytes(self._data), None
         self._bare = False
-        self._data_size = 0
         return payload if payload.strip() else None
 
     def _hold(self, data: bytes) -> None:
-        self._data.append(data)
-        self._data_size += len(data)
+        self._begun, self.stray = True, None
+        if self._data is None:
+            self._data = data
+            return
+        if isinstance(self._data, bytes):
+            self._data = bytearray(self._data)
+        self._data += b"\n"
+        self._data += data
 
-    @staticmethod
-    def _with_plain_ends(data: bytes) -> bytes:
-        if b"\r" not in data:
-            return data
-        held = b"\r" if data.endswith(b"\r") else b""
-        body = data[: len(data) - len(held)]
-        return body.replace(b"\r\n", b"\n").replace(b"\r", b"\n") + held
+    def _note_stray(self, line: bytes) -> None:
+        name, colon, _ = line.partition(b":")
+        # The end of a body that was cut may be the beginning of a name.
+        if not any(name == field if colon else field.startswith(name) for field in (b"", *_FIELDS)):
+            self.stray = line
 
 
 class JSONLinesFraming:
@@ -90,28 +119,70 @@ class JSONLinesFraming:
     unescaped, and no CR.
     """
 
-    __slots__ = ("_rest", "_rest_size")
+    __slots__ = ("_rest", "failure", "stray")
 
     def __init__(self) -> None:
-        self._rest: list[bytes] = []
-        self._rest_size = 0
+        self._rest = bytearray()
+        self.failure: FramingError | None = None
+        """Why nothing follows what was given out."""
+        self.stray: bytes | None = None
+        """The end of a body where it is no beginning of an object."""
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The lines that these bytes complete; FramingError for one over MAX_EVENT_BYTES."""
-        self._rest.append(data)
-        self._rest_size += len(data)
+        """The lines that these bytes complete.
+
+        Raises FramingError for one larger than MAX_EVENT_BYTES, once those before it are out.
+        """
+        if self.failure:
+            raise self.failure
         lines: list[bytes] = []
         if b"\n" in data:
-            *lines, rest = b"".join(self._rest).split(b"\n")
-            self._rest, self._rest_size = [rest], len(rest)
-        if self._rest_size > MAX_EVENT_BYTES:
-            raise FramingError(f"one line of the stream is larger than {MAX_EVENT_BYTES} bytes")
-        return _without_blanks(lines)
+            *whole, rest = _joined(self._rest, data).split(b"\n")
+            self._rest = bytearray(rest)
+            for line in whole:
+                if self._is_too_large(len(line)):
+                    break
+                lines.append(line)
+        else:
+            self._rest += data
+        self._is_too_large(len(self._rest))
+        lines = _without_blanks(lines)
+        if self.failure and not lines:
+            raise self.failure
+        return lines
 
     def close(self) -> list[bytes]:
         """The line that the end of the body left without its line end."""
-        rest, self._rest = b"".join(self._rest), []
-        return _without_blanks([rest])
+        if self.failure:
+            raise self.failure
+        rest, self._rest = bytes(self._rest), bytearray()
+        lines = _without_blanks([rest])
+        if lines and not lines[0].startswith(b"{"):
+            self.stray = lines[0]
+        return lines
+
+    def _is_too_large(self, size: int) -> bool:
+        """Whether a line of this size is, and nothing follows it."""
+        if not self.failure:
+            if size <= MAX_EVENT_BYTES:
+                return False
+            self.failure = FramingError(
+                f"one line of the stream is larger than {MAX_EVENT_BYTES} bytes"
+            )
+            self._rest = bytearray()
+        return True
+
+
+def _joined(rest: bytearray, data: bytes) -> bytes:
+    return b"".join((rest, data)) if rest else data
+
+
+def _with_plain_ends(data: bytes) -> bytes:
+    if b"\r" not in data:
+        return data
+    held = b"\r" if data.endswith(b"\r") else b""
+    body = data[: len(data) - len(held)]
+    return body.replace(b"\r\n", b"\n").replace(b"\r", b"\n") + held
 
 
 def _without_blanks(lines: list[bytes]) -> list[bytes]:

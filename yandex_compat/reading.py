@@ -10,9 +10,7 @@ from dataclasses import replace
 import httpx
 
 from yandex_compat.completion import Completion, CompletionRequest, Delta
-from yandex_compat.errors import MalformedAnswer
 from yandex_compat.fences import FenceFilter, asks_for_json, without_fence
-from yandex_compat.framing import FramingError
 from yandex_compat.leaked_calls import LeakedCallFilter, callable_names, with_leaked_call
 from yandex_compat.stop import StopFilter, cut_completion
 from yandex_compat.tool_calls import refuse_ignored_choice, trimmed
@@ -88,11 +86,7 @@ class StreamReading:
 
     def feed(self, data: bytes) -> list[Delta]:
         """The deltas that these bytes complete."""
-        try:
-            deltas = self._decoder.feed(data)
-        except FramingError as error:
-            raise MalformedAnswer(f"The stream can't be read: {error}.") from None
-        return self._given_out(deltas)
+        return self._given_out(self._decoder.feed(data))
 
     def close(self) -> list[Delta]:
         """The deltas left at the end; StreamInterrupted where it was no end (D10)."""

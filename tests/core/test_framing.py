@@ -33,6 +33,7 @@ STREAMS = {
     "unterminated CR": (b"data: a\r\rdata: b\r", [b"a", b"b"]),
     "unterminated CRLF": (b"data: a\r\n\r\ndata: b\r\n", [b"a", b"b"]),
     "byte-order mark": (b"\xef\xbb\xbfdata: a\n\ndata: b\n\n", [b"a", b"b"]),
+    "no colon": (b"data\ndata: a\n\ndata\n\n", [b"\na"]),
     "nothing": (b"", []),
     "blank data": (b"data:\n\ndata: a\n\ndata: \n\n", [b"a"]),
     "bare JSON": (b'{"error":"x"}\n\ndata: a\n\n', [b'{"error":"x"}', b"a"]),  # WIRE C
@@ -84,39 +85,48 @@ def test_a_large_event_comes_out_whole():
     ]
 
 
+def test_what_came_before_an_event_too_large_is_given_out_first(monkeypatch):
+    monkeypatch.setattr(framing, "MAX_EVENT_BYTES", 100)
+    for frames, event, large in (
+        (SSEFraming(), b"data: a\n\n", b"data: " + b"x" * 100 + b"\n\n"),
+        (JSONLinesFraming(), b"a\n", b"x" * 101 + b"\n"),
+    ):
+        assert frames.feed(event + large + event) == [b"a"]
+        for refused in (lambda: frames.feed(event), frames.close):  # noqa: B023
+            with pytest.raises(FramingError, match="larger than 100 bytes"):
+                refused()
+
+
+def test_blank_lines_of_one_event_make_it_large(monkeypatch):
+    monkeypatch.setattr(framing, "MAX_EVENT_BYTES", 100)
+    frames = SSEFraming()
+    with pytest.raises(FramingError, match="larger than 100 bytes"):
+        list(map(frames.feed, [b"data:\n"] * 200))
+
+
+@pytest.mark.parametrize(
+    ("body", "stray"),
+    [
+        (b"<html>\r\n<b>no</b>\n\n", b"<html>"),
+        (b"<html>", b"<html>"),
+        (b"upstream: gone", b"upstream: gone"),
+        (b": hello\n\nid: 1\nretry: 3\nevent: x\n\n", None),
+        (b"dat", None),
+        (b"<html>\n\ndata: a\n\n", None),
+        (b"data: a\n\n<html>\n", None),
+    ],
+)
+def test_a_body_without_events_is_told_from_one_cut_short(body, stray):
+    frames = SSEFraming()
+    frames.feed(body)
+    frames.close()
+    assert frames.stray == stray
+
+
 def test_many_small_events_are_no_large_one(monkeypatch):
     monkeypatch.setattr(framing, "MAX_EVENT_BYTES", 100)
     frames = SSEFraming()
     assert sum(len(frames.feed(b"data: 0123456789\n\n")) for _ in range(100)) == 100
-
-
-class Watched(list):
-    """Counts how many entries are gone through."""
-
-    seen = 0
-
-    def __iter__(self):
-        for entry in super().__iter__():
-            self.seen += 1
-            yield entry
-
-
-def test_the_lines_of_one_event_are_gone_through_once():
-    frames = SSEFraming()
-    frames._data = lines = Watched()
-    for _ in range(100):
-        frames.feed(b"data: a\n")
-    assert frames.feed(b"\n") == [b"\n".join([b"a"] * 100)]
-    assert lines.seen == 100
-
-
-def test_the_pieces_of_one_line_are_gone_through_once():
-    frames = SSEFraming()
-    frames._rest = pieces = Watched()
-    for part in (b"data: ", *[b"a"] * 100):
-        assert frames.feed(part) == []
-    assert frames.feed(b"\n\n") == [b"a" * 100]
-    assert pieces.seen == 102
 
 
 LINES = b'{"a":1}\n{"b":"\xe2\x80\xa8\xc2\x85"}\r\n\n \t\n{"c":3}'

@@ -21,6 +21,7 @@ from yandex_compat import (
     ToolCall,
     ToolCallDelta,
     Usage,
+    framing,
 )
 from yandex_compat.jsontext import is_object
 from yandex_compat.wires.chat import StreamDecoder
@@ -396,6 +397,37 @@ def test_last_event_cut_in_its_json_is_an_interruption():
 def test_a_broken_last_event_after_the_answers_end_means_nothing(tail):  # D10
     given = told(chunk({"content": "a"}, "stop") + tail)
     assert (given.text, given.finish_reason) == ("a", "stop")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [b"<html>\n<title>502</title>\n\n</html>", b"<html>502</html>", b"upstream connect error\n"],
+)
+def test_a_body_that_is_no_stream_is_malformed(page):
+    with pytest.raises(MalformedAnswer, match=r"is no stream: '(<html>|upstream)"):
+        read(page)
+    with pytest.raises(StreamInterrupted) as caught:
+        read(chunk({"content": "a"}), page)
+    assert caught.value.partial.text == "a"
+
+
+@pytest.mark.parametrize("data", [b": hello\n\n", b"event: x\n\n", b"dat", b"data: {", b"\n"])
+def test_a_stream_cut_before_its_first_event_is_an_interruption(data):
+    with pytest.raises(StreamInterrupted):
+        read(data)
+
+
+def test_text_before_an_event_too_large_is_given_out_first(monkeypatch):
+    monkeypatch.setattr(framing, "MAX_EVENT_BYTES", 200)
+    large = chunk({"content": "x" * 200})
+    for parts in ((chunk({"content": "a"}) + large,), (chunk({"content": "a"}), large[:-1])):
+        decoding = decoder()
+        assert decoding.feed(parts[0]) == [Delta("a")]
+        with pytest.raises(MalformedAnswer, match="larger than 200 bytes"):
+            decoding.feed(b"".join(parts[1:]))
+    with pytest.raises(MalformedAnswer, match="larger than 200 bytes"):
+        decoder().feed(chunk({"role": "assistant"}) + large)
+    assert read(DONE + large, large)[-1].final
 
 
 @pytest.mark.parametrize("beat", [b"data:\n\n", b"data: \n\n", b"data:\ndata:\n\n", b":\n\n"])

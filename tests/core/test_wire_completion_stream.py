@@ -19,6 +19,7 @@ from yandex_compat import (
     Tool,
     ToolCall,
     Usage,
+    framing,
 )
 from yandex_compat.wires.completion import StreamDecoder
 
@@ -191,6 +192,25 @@ def test_a_stream_without_a_final_status_is_interrupted(data, said):  # D10
         read(data)
     assert raised.value.partial.text == said
     assert raised.value.retryable
+
+
+@pytest.mark.parametrize("page", [b"<html>502</html>", b"<html>\n<b>502</b>", b"\xef\xbb\xbfoops"])
+def test_a_body_that_is_no_stream_is_malformed(page):
+    with pytest.raises(MalformedAnswer, match=r"'(<html>|oops)"):
+        read(page)
+    with pytest.raises(StreamInterrupted):
+        read(line("Один"), b"<html>")
+
+
+def test_text_before_a_line_too_large_is_given_out_first(monkeypatch):
+    monkeypatch.setattr(framing, "MAX_EVENT_BYTES", 400)
+    large = line("x" * 400)
+    decoding = decoder()
+    assert decoding.feed(line("a") + large) == [Delta("a")]
+    for refused in (lambda: decoding.feed(b""), decoding.close, lambda: decoder().feed(large)):
+        with pytest.raises(MalformedAnswer, match="larger than 400 bytes"):
+            refused()
+    assert read(line("a", "FINAL") + large, large)[-1].final
 
 
 def test_every_shorter_beginning_is_interrupted_with_what_came():

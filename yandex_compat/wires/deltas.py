@@ -6,7 +6,8 @@ from typing import ClassVar
 from yandex_compat.accumulator import Accumulator
 from yandex_compat.completion import Completion, Delta, StreamEnd
 from yandex_compat.errors import MalformedAnswer, StreamInterrupted, YandexError
-from yandex_compat.framing import JSONLinesFraming, SSEFraming
+from yandex_compat.framing import FramingError, JSONLinesFraming, SSEFraming
+from yandex_compat.wires.values import beginning
 
 
 class DeltaDecoder:
@@ -45,32 +46,49 @@ class DeltaDecoder:
         if self._failure:
             raise self._failure
         deltas: list[Delta] = []
-        for payload in self._framing.feed(data):
-            try:
+        try:
+            for payload in self._framing.feed(data):
                 deltas += self._decoded(payload)
-            except YandexError as error:
-                if not deltas:
-                    raise
-                self._failure = error
-                break
+            if self._framing.failure:
+                raise self._framing.failure
+        except FramingError as error:
+            if self._done:
+                return deltas
+            failure: YandexError = MalformedAnswer(f"The stream can't be read: {error}.")
+        except YandexError as error:
+            failure = error
+        else:
+            return deltas
+        if not deltas:
+            raise failure
+        self._failure = failure
         return deltas
 
     def close(self) -> list[Delta]:
-        """The deltas left at the end of the body; StreamInterrupted where it was no end (D10)."""
+        """The deltas left at the end of the body; StreamInterrupted where it was no end (D10).
+
+        Raises MalformedAnswer for a body that was no stream at all, such as a web page.
+        """
         if self._failure:
             raise self._failure
         deltas: list[Delta] = []
         # The tail may be a payload cut short; whether it was needed is for the rest to say.
-        with suppress(MalformedAnswer):
+        with suppress(MalformedAnswer, FramingError):
             for payload in self._framing.close():
                 deltas += self._decoded(payload)
         if not self.ended:
-            raise StreamInterrupted(
-                f"The stream ended before the answer did: {self.INTERRUPTED}. Ask again; what "
-                f"arrived is in the error's `partial`.",
-                partial=self.partial,
-            )
+            raise self._interruption()
         return deltas if self._done else [*deltas, *self._finish()]
+
+    def _interruption(self) -> YandexError:
+        stray = self._framing.stray
+        if stray and self.partial == Completion():
+            return MalformedAnswer(f"The answer is no stream: {beginning(stray)}")
+        return StreamInterrupted(
+            f"The stream ended before the answer did: {self.INTERRUPTED}. Ask again; what "
+            f"arrived is in the error's `partial`.",
+            partial=self.partial,
+        )
 
     def _decoded(self, payload: bytes) -> list[Delta]:
         return [] if self._done else self._payload(payload)

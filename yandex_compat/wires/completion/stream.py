@@ -90,9 +90,9 @@ class StreamDecoder(DeltaDecoder):
         return Delta(text, replaces_text=True)
 
     def _finish(self) -> list[Delta]:
-        self._done = True
         reason = self.end.finish_reason = reason_of(self._status)
         called = self._calls.of(self._called, reason)
+        self._done = True
         pieces = [_piece(number, call) for number, call in enumerate(called)]
         return self._given_out(Delta(tool_calls=tuple(pieces), final=self.end))
 
