@@ -1,6 +1,6 @@
 """Folds the deltas of a stream into the completion they add up to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from yandex_compat.completion import CUT_SHORT, Citation, Completion, Delta, Logprobs, StreamEnd
@@ -12,7 +12,7 @@ from yandex_compat.messages import ToolCall
 class _OpenCall:
     id: str = ""
     name: str = ""
-    arguments: str = ""
+    arguments: list[str] = field(default_factory=list)
     custom: bool = False
 
 
@@ -52,7 +52,8 @@ class Accumulator:
             call = self._calls.setdefault(piece.index, _OpenCall())
             call.id = piece.id or call.id
             call.name = piece.name or call.name
-            call.arguments += piece.arguments
+            if piece.arguments:
+                call.arguments.append(piece.arguments)
             call.custom = call.custom or piece.custom
         if delta.annotations:
             self._annotations += delta.annotations
@@ -83,7 +84,7 @@ class Accumulator:
             ToolCall(
                 call.id,
                 call.name,
-                call.arguments or ("" if call.custom else nothing),
+                self._joined(call.arguments) or ("" if call.custom else nothing),
                 call.custom,
             )
             for _, call in sorted(self._calls.items())
@@ -92,7 +93,9 @@ class Accumulator:
     @property
     def calls_are_complete(self) -> bool:
         """Whether every call's arguments are a whole JSON object, or free text, which may be."""
-        return all(call.custom or is_object(call.arguments) for call in self._calls.values())
+        return all(
+            call.custom or is_object(self._joined(call.arguments)) for call in self._calls.values()
+        )
 
     def completion(self) -> Completion:
         """The completion as far as it has come."""

@@ -227,7 +227,7 @@ def _read(text: str) -> tuple[str, int | str | None, int | None]:
         body = jsontext.decode(text)
     except ValueError:
         return _line(_page_title(text)), None, None
-    error = body.get("error", body) if isinstance(body, dict) else body
+    error = (body.get("error") or body) if isinstance(body, dict) else body
     if not isinstance(error, dict):
         return _line(str(error)), None, None
     code = error.get("grpcCode", error.get("code"))
@@ -244,7 +244,9 @@ def _page_title(text: str) -> str:
 
 
 def _line(text: str) -> str:
-    text = " ".join(_CONTROL.sub(" ", text).split()).rstrip(".")
+    # Half a character can't be printed, nor logged.
+    text = _CONTROL.sub(" ", text.encode("utf-8", "replace").decode())
+    text = " ".join(text.split()).rstrip(".")
     return text if len(text) <= 500 else text[:500] + "…"
 
 

@@ -44,16 +44,20 @@ class FenceCutter:
 
     def __init__(self) -> None:
         self._fenced: bool | None = None
-        self._held = ""
+        self._held: list[str] = []
 
     def feed(self, text: str) -> str:
         """The text that can be given out."""
         if self._fenced is False:
             return text
-        text, self._held = self._held + text, ""
+        self._held.append(text)
+        # Whitespace without an end (WIRE B9) is gone through once, not again with each piece.
+        if self._fenced and not text.strip():
+            return ""
+        text, self._held = "".join(self._held), []
         if self._fenced is None:
             if len(text) <= _LONGEST_OPENING and _BEGINNING_OF_OPENING.fullmatch(text):
-                self._held = text
+                self._held = [text]
                 return ""
             opening = _OPENING.match(text)
             self._fenced = opening is not None
@@ -61,12 +65,12 @@ class FenceCutter:
                 return text
             text = text[opening.end() :]
         inside = _without_closing(text)
-        self._held = text[len(inside) :]
+        self._held = [text[len(inside) :]]
         return inside
 
     def close(self) -> str:
         """What was held back and turned out to be no fence."""
-        held, self._held = self._held, ""
+        held, self._held = "".join(self._held), []
         return "" if self._fenced and held.strip() == "```" else held
 
 

@@ -107,8 +107,10 @@ class SSEFraming:
 
     def _note_stray(self, line: bytes) -> None:
         name, colon, _ = line.partition(b":")
-        # The end of a body that was cut may be the beginning of a name.
-        if not any(name == field if colon else field.startswith(name) for field in (b"", *_FIELDS)):
+        # The end of a body that was cut may be the beginning of a name, or of the mark before it.
+        whole = name in {b"", *_FIELDS}
+        cut = not colon and any(word.startswith(name) for word in (*_FIELDS, _BYTE_ORDER_MARK))
+        if not (whole or cut):
             self.stray = line
 
 
@@ -157,7 +159,7 @@ class JSONLinesFraming:
             raise self.failure
         rest, self._rest = bytes(self._rest), bytearray()
         lines = _without_blanks([rest])
-        if lines and not lines[0].startswith(b"{"):
+        if lines and not (lines[0].startswith(b"{") or _BYTE_ORDER_MARK.startswith(lines[0])):
             self.stray = lines[0]
         return lines
 

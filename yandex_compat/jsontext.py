@@ -67,7 +67,8 @@ def encode(value: object) -> bytes:
         return to_json(value, inf_nan_mode="null")
     except ValueError:
         pass
-    told = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    with _depth_is_a_value():
+        told = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return told.encode("utf-8", "replace")
 
 
@@ -96,6 +97,39 @@ def decode_beginning(text: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+class _OpenBraces:
+    """Counts the braces of a text that comes in pieces, those inside of strings left out."""
+
+    __slots__ = ("_escape", "_in_string", "begun", "depth")
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.begun = False
+        self._in_string = False
+        self._escape = ""
+
+    def feed(self, text: str) -> None:
+        """Take a piece in."""
+        if self._escape:
+            text, self._escape = self._escape + text, ""
+        last = 0
+        for sign in _STRUCTURE.finditer(text):
+            last = sign.end()
+            if sign[0] == '"':
+                self._in_string = not self._in_string
+            elif not self._in_string and sign[0] in "{}":
+                self.begun = True
+                self.depth += 1 if sign[0] == "{" else -1
+        # A backslash at the end waits for the sign that it escapes.
+        if text.endswith("\\") and last < len(text):
+            self._escape = "\\"
+
+    @property
+    def are_closed(self) -> bool:
+        """Whether nothing is open; of a text that is no JSON, more may be closed than was open."""
+        return self.begun and not self._in_string and self.depth <= 0
+
+
 class BeginningDecoder:
     """Tells what a growing JSON object says so far, in time linear in its whole length.
 
@@ -103,12 +137,12 @@ class BeginningDecoder:
     whole; until then, what it said the last time stands.
     """
 
-    __slots__ = ("_depth", "_in_string", "_length", "_said", "_scanned")
+    __slots__ = ("_braces", "_length", "_said", "_scanned")
 
     def __init__(self) -> None:
-        self._length = 0
+        self._length = self._scanned = 0
         self._said: dict[str, Any] = {}
-        self._begin_scan()
+        self._braces = _OpenBraces()
 
     def decode(self, text: str) -> dict[str, Any]:
         """What the text says, which was given shorter before."""
@@ -117,24 +151,58 @@ class BeginningDecoder:
             self._length, self._said = len(text), decode_beginning(text)
         return self._said
 
-    def _begin_scan(self) -> None:
-        self._scanned = self._depth = 0
-        self._in_string = False
-
     def _is_whole(self, text: str) -> bool:
         """Whether every brace is closed; each sign of the text is looked at once."""
         if len(text) < self._scanned:
-            self._begin_scan()
-        last = self._scanned
-        for sign in _STRUCTURE.finditer(text, self._scanned):
-            last = sign.end()
-            if sign[0] == '"':
-                self._in_string = not self._in_string
-            elif not self._in_string and sign[0] in "{}":
-                self._depth += 1 if sign[0] == "{" else -1
-        # A backslash at the end waits for the sign that it escapes.
-        self._scanned = len(text) - (1 if text.endswith("\\") and last < len(text) else 0)
-        return not self._in_string and self._depth == 0 and text.rstrip().endswith("}")
+            self._scanned, self._braces = 0, _OpenBraces()
+        self._braces.feed(text[self._scanned :])
+        self._scanned = len(text)
+        return self._braces.are_closed and text.rstrip().endswith("}")
+
+
+class GrowingText:
+    """A text that comes in pieces, and whether it is one JSON object so far, in linear time."""
+
+    __slots__ = ("_braces", "_new", "_pieces", "_whole", "is_blank", "length")
+
+    def __init__(self) -> None:
+        self.length = 0
+        self.is_blank = True
+        """Whether nothing but whitespace has come."""
+        self._pieces: list[str] = []
+        self._new: list[str] = []
+        self._braces = _OpenBraces()
+        self._whole: bool | None = None
+
+    def add(self, piece: str) -> None:
+        """Add a piece."""
+        if piece:
+            self.length += len(piece)
+            self._pieces.append(piece)
+            self._new.append(piece)
+            if self.is_blank and piece.strip():
+                self.is_blank = False
+
+    @property
+    def text(self) -> str:
+        """All of it so far."""
+        if len(self._pieces) > 1:
+            self._pieces[:] = ["".join(self._pieces)]
+        return self._pieces[0] if self._pieces else ""
+
+    @property
+    def is_object(self) -> bool:
+        """Whether it is one whole JSON object."""
+        if self._new:
+            new, self._new = "".join(self._new), []
+            if self._whole is None:
+                self._braces.feed(new)
+            elif new.strip(" \t\r\n"):
+                self._whole = False
+        # Once its braces are closed, a text is an object now or never; it is decoded once.
+        if self._whole is None and self._braces.are_closed:
+            self._whole = is_object(self.text)
+        return bool(self._whole)
 
 
 class SurrogateJoiner:

@@ -10,6 +10,7 @@ from dataclasses import replace
 import httpx
 
 from yandex_compat.completion import Completion, CompletionRequest, Delta
+from yandex_compat.errors import ToolChoiceIgnored
 from yandex_compat.fences import FenceFilter, asks_for_json, without_fence
 from yandex_compat.leaked_calls import LeakedCallFilter, callable_names, with_leaked_call
 from yandex_compat.stop import StopFilter, cut_completion
@@ -63,6 +64,7 @@ class StreamReading:
         self._fence = FenceFilter() if asks_for_json(request) else None
         self._stop = StopFilter(request.stop) if request.stop else None
         self._called = False
+        self._failure: ToolChoiceIgnored | None = None
 
     @property
     def partial(self) -> Completion:
@@ -85,14 +87,18 @@ class StreamReading:
         return self._stop is not None and self._stop.stopped
 
     def feed(self, data: bytes) -> list[Delta]:
-        """The deltas that these bytes complete."""
+        """The deltas that these bytes complete; a failure waits until those before it are out."""
+        if self._failure:
+            raise self._failure
         return self._given_out(self._decoder.feed(data))
 
     def close(self) -> list[Delta]:
         """The deltas left at the end; StreamInterrupted where it was no end (D10)."""
-        return self._given_out(self._decoder.close())
+        if self._failure:
+            raise self._failure
+        return self._given_out(self._decoder.close(), last=True)
 
-    def _given_out(self, deltas: list[Delta]) -> list[Delta]:
+    def _given_out(self, deltas: list[Delta], *, last: bool = False) -> list[Delta]:
         if self._leaked_calls:
             deltas = self._leaked_calls.feed(deltas)
         if self._fence:
@@ -103,7 +109,13 @@ class StreamReading:
             deltas = self._stop.feed(deltas, self._decoder.end)
         self._called = self._called or any(delta.tool_calls for delta in deltas)
         if deltas and (end := deltas[-1].final) and not self.stopped:
-            refuse_ignored_choice(self._request, end.finish_reason, called=self._called)
+            try:
+                refuse_ignored_choice(self._request, end.finish_reason, called=self._called)
+            except ToolChoiceIgnored as error:
+                if last or len(deltas) == 1:
+                    raise
+                self._failure = error
+                return deltas[:-1]
         return deltas
 
     def _with_first_call(self, delta: Delta) -> Iterator[Delta]:

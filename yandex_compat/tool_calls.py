@@ -7,7 +7,7 @@ results are put into the order and under the ids that the service can match (D4,
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
@@ -18,18 +18,18 @@ from yandex_compat.completion import (
     FinishReason,
     ToolCallDelta,
 )
-from yandex_compat.errors import ConfigurationError, ToolChoiceIgnored
-from yandex_compat.jsontext import (
-    SurrogateJoiner,
-    decode_object,
-    encode,
-    is_object,
-    is_strict,
-)
+from yandex_compat.errors import ConfigurationError, MalformedAnswer, ToolChoiceIgnored
+from yandex_compat.jsontext import GrowingText, SurrogateJoiner, decode_object, encode, is_strict
 from yandex_compat.messages import ImagePart, Message, TextPart, ToolCall
 from yandex_compat.tool_names import ToolNames
 
 _MINTED = re.compile(r"ycall_[0-9a-f]{32}")
+
+MAX_ARGUMENTS = 10 * 1024 * 1024
+"""Characters of one streamed call's arguments: no model's context has room for half as many.
+
+Arguments that go on for ever would otherwise take all memory, a small piece at a time.
+"""
 NO_RESULT = "Error: this call was not run, so there is no result."
 
 
@@ -83,7 +83,7 @@ class CallIds:
 @dataclass(slots=True)
 class _OpenCall:
     index: int
-    arguments: str = ""
+    arguments: GrowingText = field(default_factory=GrowingText)
     name: str = ""
     server_id: str = ""
     custom: bool = False
@@ -121,7 +121,10 @@ class ToolCallAssembler:
         *,
         custom: bool = False,
     ) -> ToolCallDelta | None:
-        """The delta of one piece; None while the call's name has yet to come."""
+        """The delta of one piece; None while the call's name has yet to come.
+
+        Raises MalformedAnswer for a call whose arguments grow beyond MAX_ARGUMENTS.
+        """
         key = index or 0
         call = self._open.get(key)
         named_again = bool(name) and key in self._named
@@ -131,7 +134,12 @@ class ToolCallAssembler:
         if name:
             self._named.add(key)
         text = self._joiners[call.index].feed(arguments or "")
-        call.arguments += text
+        call.arguments.add(text)
+        if call.arguments.length > MAX_ARGUMENTS:
+            raise MalformedAnswer(
+                f"The arguments of a call of {(call.name or name or '')!r} are longer than "
+                f"{MAX_ARGUMENTS} characters. Ask again; max_tokens bounds what a model writes."
+            )
         call.custom = call.custom or custom
         if call.announced:
             return ToolCallDelta(call.index, None, None, text, call.custom) if text else None
@@ -147,7 +155,7 @@ class ToolCallAssembler:
         call.announced = True
         call_id = self._ids.assign(call.server_id, call.name)
         name = self._names.own(call.name)
-        return ToolCallDelta(call.index, call_id, name, call.arguments, call.custom)
+        return ToolCallDelta(call.index, call_id, name, call.arguments.text, call.custom)
 
     @staticmethod
     def _begins_another(
@@ -159,8 +167,8 @@ class ToolCallAssembler:
     ) -> bool:
         if not (server_id or name):
             return False
-        begun = bool(call.arguments.strip())
-        if begun and not (call.custom or is_object(call.arguments)):
+        begun = not call.arguments.is_blank
+        if begun and not (call.custom or call.arguments.is_object):
             return False
         if named_again and server_id in {None, "", name}:
             return True

@@ -93,3 +93,10 @@ def test_two_accumulators_share_nothing():
 def test_no_arguments_are_an_empty_object_only_where_the_model_ended_its_answer(end, arguments):
     made = folded(part(0, "1", "f", ""), *([Delta(final=end)] if end else []))  # D6
     assert made.tool_calls == made.completion().tool_calls == (ToolCall("1", "f", arguments),)
+
+
+def test_pieces_of_arguments_are_put_together_when_asked_for():
+    """Put together with each piece, long arguments would take time that grows with their square."""
+    made = folded(part(0, "1", "f", ""), *[part(0, None, None, "ab")] * 1_000)
+    assert made._calls[0].arguments == ["ab"] * 1_000
+    assert made.tool_calls == made.tool_calls == (ToolCall("1", "f", "ab" * 1_000),)

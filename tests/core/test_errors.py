@@ -317,3 +317,13 @@ def test_errors_that_were_never_sent_are_not_retryable():
 def test_a_retry_after_of_an_absurd_year_is_none():
     error = error_from_response(429, {"retry-after": "Mon, 01 Jan 99999999999 00:00:00 GMT"}, b"")
     assert (error.status_code, error.retry_after) == (429, None)
+
+
+def test_a_message_beside_an_empty_error_is_told():  # WIRE C
+    assert "overloaded" in str(made(503, '{"error": null, "message": "overloaded"}'))
+
+
+def test_half_a_character_in_a_message_can_be_written_down():
+    told = made(400, '{"error": {"message": "a\\ud83d"}}')
+    assert "a?" in str(told)
+    str(told).encode()

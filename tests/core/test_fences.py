@@ -10,6 +10,7 @@ from yandex_compat import (
     Message,
     ResponseFormat,
     StreamEnd,
+    fences,
 )
 from yandex_compat.fences import FenceFilter, asks_for_json, without_fence
 
@@ -126,3 +127,16 @@ def test_only_where_json_was_asked_for(emulator, client, form, json):
     expected = '{"a": 1}' if json else text
     assert client.complete(asking).text == expected
     assert "".join(delta.text for delta in client.stream(asking)) == expected
+
+
+def test_whitespace_inside_a_fence_is_gone_through_once(monkeypatch):  # WIRE B9
+    seen: list[int] = []
+    real = fences._without_closing
+    monkeypatch.setattr(
+        fences, "_without_closing", lambda text: seen.append(len(text)) or real(text)
+    )
+    blanks = ["\n"] * 1_000
+    assert streamed('```json\n{"a":', *blanks, "1}", *blanks, "```").text == (
+        '{"a":' + "\n" * 1_000 + "1}"
+    )
+    assert sum(seen) < 3_000

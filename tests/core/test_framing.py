@@ -112,6 +112,7 @@ def test_blank_lines_of_one_event_make_it_large(monkeypatch):
         (b"upstream: gone", b"upstream: gone"),
         (b": hello\n\nid: 1\nretry: 3\nevent: x\n\n", None),
         (b"dat", None),
+        (b"\xef\xbb", None),
         (b"<html>\n\ndata: a\n\n", None),
         (b"data: a\n\n<html>\n", None),
     ],

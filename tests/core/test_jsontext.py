@@ -172,3 +172,41 @@ def test_braces_inside_a_text_make_nothing_whole(monkeypatch):
 @pytest.mark.parametrize("text", ['{"a": "\ud83d"}', '{"a": "\ud83d'])
 def test_half_a_character_is_no_error_of_another_kind(text):
     assert jsontext.decode_beginning(text).get("a", "\ud83d") == "\ud83d"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+@pytest.mark.parametrize(
+    "text",
+    [WHOLE, WHOLE + " \n", " {}", "{}x", "{} {}", "[{}]", "}{", '{"a": [}', '{"a": "\\', "", "7"],
+)
+def test_a_growing_text_tells_whether_it_is_an_object(text, size):
+    growing = jsontext.GrowingText()
+    for end in range(size, len(text) + size, size):
+        growing.add(text[end - size : end])
+        assert growing.is_object is jsontext.is_object(text[:end])
+    assert (growing.text, growing.length) == (text, len(text))
+    assert growing.is_blank is (not text.strip())
+
+
+def test_a_growing_text_is_decoded_once(monkeypatch):
+    """Braces in its strings, and after its end, would else have it decoded with each of them."""
+    given: list[int] = []
+    real = jsontext.decode
+    monkeypatch.setattr(jsontext, "decode", lambda text: given.append(len(text)) or real(text))
+    for text in ('{"code": "' + "}" * 2_000 + '"}', "{}" * 2_000):
+        growing = jsontext.GrowingText()
+        for sign in text:
+            growing.add(sign)
+            growing.is_object  # noqa: B018
+    assert len(given) == 2
+
+
+@pytest.mark.parametrize("depth", [250, 900, *range(980, 1_000), 5_000])
+def test_what_is_nested_too_deeply_to_encode_is_a_value_error(depth):
+    value: object = "\ud83d"  # of which pydantic_core makes nothing
+    for _ in range(depth):
+        value = [value]
+    try:
+        assert jsontext.encode(value) == b"[" * depth + b'"?"' + b"]" * depth
+    except ValueError:
+        assert depth > 900

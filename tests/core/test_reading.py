@@ -15,6 +15,7 @@ from yandex_compat import (
     ResponseFormat,
     Tool,
     ToolChoice,
+    ToolChoiceIgnored,
     YandexError,
 )
 from yandex_compat.reading import StreamReading, whole_completion
@@ -112,3 +113,16 @@ def test_whole_and_streamed_say_the_same(seed):
     whole = told(lambda: whole_completion(request, response, APIS["chat"]), request)
     for _ in range(5):
         assert told(lambda: streamed(rng, request, events), request) == whole
+
+
+@pytest.mark.parametrize("mark", [b"data: [DONE]\n\n", b""])
+def test_text_before_an_ignored_choice_is_given_out_first(mark):
+    request = CompletionRequest(
+        "m", (Message("user", "?"),), tools=TOOLS, tool_choice=ToolChoice("required")
+    )
+    event = {"choices": [{"delta": {"content": "no"}, "finish_reason": "stop"}]}
+    reading = StreamReading(request, httpx.Response(200), APIS["chat"])
+    given = reading.feed(f"data: {json.dumps(event)}\n\n".encode() + mark)
+    assert [delta.text for delta in given] == ["no"]
+    with pytest.raises(ToolChoiceIgnored):
+        reading.close()

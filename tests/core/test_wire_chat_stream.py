@@ -22,9 +22,11 @@ from yandex_compat import (
     ToolCallDelta,
     Usage,
     framing,
+    jsontext,
+    tool_calls,
 )
 from yandex_compat.jsontext import is_object
-from yandex_compat.wires.chat import StreamDecoder
+from yandex_compat.wires.chat import StreamDecoder, stream
 
 DONE = b"data: [DONE]\n\n"
 ASKED = CompletionRequest("yandexgpt", (Message("user", "Hi"),))
@@ -430,6 +432,47 @@ def test_text_before_an_event_too_large_is_given_out_first(monkeypatch):
     assert read(DONE + large, large)[-1].final
 
 
+@pytest.mark.parametrize("name", ["f", None])
+def test_arguments_without_an_end_are_malformed(monkeypatch, name):
+    monkeypatch.setattr(tool_calls, "MAX_ARGUMENTS", 1_000)
+    decoding = decoder()
+    decoding.feed(calls(piece(0, "1", name, '{"a":"'), piece(1, "2", "g", "")))
+    with pytest.raises(MalformedAnswer, match=r"arguments of a call of '\w?' are longer than 1000"):
+        list(
+            map(decoding.feed, [calls(piece(1, "", "", "y" * 8), piece(0, "", "", "x" * 9))] * 200)
+        )
+    made = decoding.partial.tool_calls
+    assert [len(call.arguments) for call in made] == ([996, 880] if name else [880])
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        {"content": "x"},
+        {"reasoning_content": "x"},
+        {"tool_calls": [piece(0, None, "f", "{}")]},
+        {"annotations": [{"url_citation": {"url": "x"}}]},
+    ],
+)
+def test_a_stream_without_an_end_is_malformed(monkeypatch, delta):
+    monkeypatch.setattr(stream, "MAX_STREAM_BYTES", 5_000)
+    decoding, event = decoder(), chunk(delta)
+    with pytest.raises(MalformedAnswer, match="longer than 5000 bytes") as caught:
+        list(map(decoding.feed, [b": beat\n\n" * 1_000 + event] * 100))
+    assert not caught.value.retryable
+
+
+def test_work_is_linear_in_the_arguments(monkeypatch):
+    """A call whose pieces repeat its id is decoded once: braces in its strings tell nothing."""
+    decoded: list[int] = []
+    real = jsontext.decode
+    monkeypatch.setattr(jsontext, "decode", lambda text: decoded.append(len(text)) or real(text))
+    arguments = '{"a":"' + "}" * 500 + '"}'
+    parts = [calls(piece(0, "1", "f", sign)) for sign in arguments]
+    assert told(*parts, chunk({}, "tool_calls"), DONE).tool_calls[0].arguments == arguments
+    assert sum(decoded) < sum(map(len, parts)) + 4 * len(arguments)
+
+
 @pytest.mark.parametrize("beat", [b"data:\n\n", b"data: \n\n", b"data:\ndata:\n\n", b":\n\n"])
 def test_a_heartbeat_means_nothing(beat):
     parts = (chunk({"content": "a"}), chunk({"content": "b"}, "stop"), DONE)
@@ -490,6 +533,7 @@ def test_error_event(error, kind, status):  # WIRE C
         b'{"choices": "x"}',
         b'{"choices": [null]}',
         b'{"choices": [{"delta": "x"}]}',
+        b'{"choices": [{"index": "0", "delta": {"content": "x"}}]}',
         b'{"choices": [{"delta": {"content": 5}}]}',
         b'{"choices": [{"delta": {"tool_calls": [null]}}]}',
         b'{"choices": [{"delta": {"tool_calls": [{"index": [1]}]}}]}',

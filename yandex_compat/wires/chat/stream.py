@@ -18,6 +18,14 @@ from yandex_compat.wires.chat.decoding import called, calls_of, citations, logpr
 from yandex_compat.wires.deltas import DeltaDecoder
 from yandex_compat.wires.values import WRONG_SHAPE, body_of, misshapen, text_or_none
 
+MAX_STREAM_BYTES = 256 * 1024 * 1024
+"""Bytes of all the payloads of one answer, which hold whatever is kept of it.
+
+The longest that a model can write, 256 000 tokens with an event each, takes a third of it. A stream
+that goes on for ever would otherwise take all memory. A native one needs no bound of its own: each
+of its lines holds the whole answer, and no line may be larger than MAX_EVENT_BYTES.
+"""
+
 
 class StreamDecoder(DeltaDecoder):
     """Decodes the events of one streamed answer into deltas (WIRE A3-A7).
@@ -32,6 +40,7 @@ class StreamDecoder(DeltaDecoder):
         super().__init__(SSEFraming())
         self._text, self._reasoning = SurrogateJoiner(), SurrogateJoiner()
         self._refusal = SurrogateJoiner()
+        self._size = 0
         self._calls = ToolCallAssembler(CallIds(request.messages, mint), ToolNames(request))
 
     @property
@@ -45,11 +54,17 @@ class StreamDecoder(DeltaDecoder):
         return self._finish() if payload.strip() == b"[DONE]" else self._event(payload)
 
     def _event(self, payload: bytes) -> list[Delta]:
+        self._size += len(payload)
+        if self._size > MAX_STREAM_BYTES:
+            raise MalformedAnswer(
+                f"The stream is longer than {MAX_STREAM_BYTES} bytes, and its answer has no end. "
+                f"Ask again; max_tokens bounds what a model writes."
+            )
         event = body_of("An event of the stream", payload)
         try:
             self._note(event)
             # More than one answer comes only where extra_body asks for it; the first is given.
-            first = [choice for choice in event.get("choices") or () if not choice.get("index")]
+            first = [choice for choice in event.get("choices") or () if _is_first(choice)]
             return self._choice(first[0]) if first else []
         except WRONG_SHAPE as error:
             raise misshapen("An event of the stream", error, payload) from None
@@ -107,3 +122,10 @@ class StreamDecoder(DeltaDecoder):
         rest = Delta(self._text.close(), self._reasoning.close(), self._refusal.close())
         last = Delta(tool_calls=tuple(self._calls.close()), final=self.end)
         return self._given_out(rest) + self._given_out(last)
+
+
+def _is_first(choice: Mapping[str, Any]) -> bool:
+    index = choice.get("index")
+    if not isinstance(index, int | None):
+        raise TypeError(f"{type(index).__name__} where a number belongs")
+    return not index
