@@ -2,6 +2,8 @@
 
 import asyncio
 import copy
+import gzip
+import json
 import os
 import pickle
 import subprocess
@@ -52,6 +54,12 @@ WHOLE = (
     '{"id":"c1","model":"m","choices":[{"message":{"content":"one two"},"finish_reason":"stop"}]}'
 )
 MODELS = ["yandexgpt", "qwen3-235b-a22b-fp8"]
+
+
+def native_line(text: str, status: str) -> str:
+    message = {"role": "assistant", "text": text}
+    alternative = {"message": message, "status": f"ALTERNATIVE_STATUS_{status}"}
+    return json.dumps({"result": {"alternatives": [alternative]}}, ensure_ascii=False) + "\n"
 
 
 def without_request_id(deltas: list[Delta]) -> list[Delta]:
@@ -988,3 +996,154 @@ async def test_a_stream_over_http_2_is_left_where_its_answer_ends(client_over, r
     client = client_over(lambda _: httpx.Response(200, stream=Endless(), extensions=extensions))
     assert (await asked(client, way, request_of())).text == "one two"
     assert read == [0]
+
+
+# Bodies of a 200 that are no answer, through the real client, in each API and way.
+
+NATIVE_BEGUN = native_line("one", "PARTIAL")
+BEGUN = {"chat": FIRST, "completion": NATIVE_BEGUN}
+ENDED = {
+    "chat": FIRST + SECOND + DONE,
+    "completion": NATIVE_BEGUN + native_line("one two", "FINAL"),
+}
+NOISY = {
+    "chat": "\ufeff: hi\r\n\r\n"
+    'data: {"choices":\r\ndata:  [{"delta":{"content":"one\u2028"}}]}\r\n\r\n:\r\ndata:\r\n\r\n'
+    'event: x\nid: 1\n'
+    'data:{"choices":[{"delta":{"content":" two\x85"},"finish_reason":"stop"}]}\n\n'
+    "data: [DONE]\r\r",
+    "completion": "\ufeff\r\n" + native_line("one\u2028", "PARTIAL").replace("\n", "\r\n") + "\n \n"
+    + native_line("one\u2028 two\x85", "FINAL").rstrip(),
+}  # fmt: skip
+PAGES = [
+    "<html>\n<title>502</title>\n</html>\n",
+    "<html><title>502</title></html>",
+    "no upstream\n",
+]
+ERROR = '{"error":{"message":"broke","httpCode":503}}'
+
+both_apis = pytest.mark.parametrize("api", ["chat", "completion"])
+
+
+def answering(client_over, api: str, body: str | bytes, **headers: str) -> YandexClient:
+    """A client that gets a body as it is, undecoded as from a socket, and asks once."""
+    data = body if isinstance(body, bytes) else body.encode()
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+
+    def handler(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, stream=httpx.ByteStream(data), headers=named)
+
+    return client_over(handler, api=api, max_retries=0)
+
+
+async def failed(client: YandexClient, way: str, request) -> tuple[str, YandexError]:
+    """The text that is given out of a stream, and the error that ends it."""
+    given: list[Delta] = []
+    with pytest.raises(YandexError) as caught:
+        await collect(given, client, way, request)
+    return folded(given).text, caught.value
+
+
+@both_apis
+@both_ways
+async def test_a_stream_in_every_dress_is_read(client_over, request_of, api, way):
+    deltas = await deltas_of(answering(client_over, api, NOISY[api]), way, request_of())
+    assert folded(deltas).text == "one\u2028 two\x85"
+    assert deltas[-1].final.finish_reason == "stop"
+
+
+@both_apis
+@both_ways
+@pytest.mark.parametrize("page", PAGES)
+async def test_a_page_in_place_of_a_stream_is_malformed(client_over, request_of, api, way, page):
+    text, error = await failed(answering(client_over, api, page), way, request_of())
+    assert (text, type(error)) == ("", MalformedAnswer)
+    assert page[:6] in str(error)
+
+
+@both_apis
+@both_ways
+@pytest.mark.parametrize("size", [0, 20])
+async def test_a_finish_that_never_comes_is_an_interruption(
+    client_over, request_of, api, way, size
+):
+    begun = len(BEGUN[api].encode())
+    for data, said in ((ENDED[api].encode()[: begun + size], "one"), (b"\n", ""), (b"", "")):
+        text, error = await failed(answering(client_over, api, data), way, request_of())
+        assert (text, type(error), error.partial.text) == (said, StreamInterrupted, said)
+
+
+@both_apis
+@both_ways
+@pytest.mark.parametrize(
+    ("broken", "kind"), [('{"a', MalformedAnswer), ("[]", MalformedAnswer), (ERROR, ServerError)]
+)
+async def test_what_breaks_a_stream_comes_after_its_text(
+    client_over, request_of, api, way, broken, kind
+):
+    frame = f"data: {broken}\n\n" if api == "chat" else f"{broken}\n"
+    client = answering(client_over, api, BEGUN[api] + frame + ENDED[api])
+    text, error = await failed(client, way, request_of())
+    assert (text, type(error)) == ("one", kind)
+
+
+@both_apis
+@both_ways
+async def test_an_event_larger_than_any_answer_is_malformed(client_over, request_of, api, way):
+    large = ("data: " if api == "chat" else "") + "x" * framing.MAX_EVENT_BYTES + "x\n\n"
+    client = answering(client_over, api, BEGUN[api] + large + ENDED[api])
+    text, error = await failed(client, way, request_of())
+    assert (text, type(error)) == ("one", MalformedAnswer)
+    assert "larger than 10485760 bytes" in str(error)
+
+
+@both_apis
+@both_ways
+async def test_gzip_cut_short_is_an_interruption(client_over, request_of, api, way):
+    packed = gzip.compress(BEGUN[api].encode())
+    for body in (packed[:-9], packed, packed[:10] + b"\xff" * 9, b"no gzip", b""):
+        client = answering(client_over, api, body, content_encoding="gzip")
+        text, error = await failed(client, way, request_of())
+        assert type(error) is StreamInterrupted
+        assert error.partial.text == text
+    assert (
+        folded(
+            await deltas_of(
+                answering(
+                    client_over,
+                    api,
+                    gzip.compress(ENDED[api].encode())[:-4],
+                    content_encoding="gzip",
+                ),
+                way,
+                request_of(),
+            )
+        ).text
+        == "one two"
+    )
+
+
+WHOLES = {
+    "chat": WHOLE,
+    "completion": native_line("one two", "FINAL"),
+}
+
+
+@both_apis
+@pytest.mark.parametrize("way", ["complete", "acomplete"])
+async def test_a_body_that_is_no_whole_answer_is_malformed(client_over, request_of, api, way):
+    whole = WHOLES[api]
+    packed = gzip.compress(whole.encode())
+    assert (await asked(answering(client_over, api, whole), way, request_of())).text == "one two"
+    bodies: list[tuple[str | bytes, dict]] = [(body, {}) for body in (*PAGES, "", whole[:-5], "[]")]
+    bodies += [(body, {"content_encoding": "gzip"}) for body in (packed[:-20], b"no gzip", b"")]
+    for body, headers in bodies:
+        with pytest.raises(MalformedAnswer):
+            await asked(answering(client_over, api, body, **headers), way, request_of())
+
+
+@both_apis
+@pytest.mark.parametrize("way", ["complete", "acomplete"])
+async def test_an_error_in_place_of_a_whole_answer_has_its_kind(client_over, request_of, api, way):
+    with pytest.raises(ServerError, match="broke"):
+        await asked(answering(client_over, api, ERROR), way, request_of())
