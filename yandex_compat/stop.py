@@ -74,7 +74,9 @@ class StopFilter:
         for delta in deltas:
             given += self._cut(delta)
             if self.stopped:
-                return [*given, Delta(final=replace(end, finish_reason="stop"))]
+                # What has come beyond it depends on how the bytes were cut.
+                stopped = replace(end, finish_reason="stop", trimmed_tool_calls=())
+                return [*given, Delta(final=stopped)]
         return given
 
     def _cut(self, delta: Delta) -> list[Delta]:
@@ -105,4 +107,6 @@ def cut_completion(completion: Completion, stops: Sequence[str]) -> Completion:
     text = cutter.feed(completion.text)
     if not cutter.stopped:
         return completion
-    return replace(completion, text=text, tool_calls=(), finish_reason="stop")
+    return replace(
+        completion, text=text, tool_calls=(), trimmed_tool_calls=(), finish_reason="stop"
+    )

@@ -476,6 +476,8 @@ def check_ends_well(api: str, data: bytes, sizes: list[int], asked: str) -> None
         check_is_told_well(error.partial)
     again, other = read(api, data, [max(1, len(data))], request)
     assert (type(other), str(other)) == (type(error), str(error))
+    if request.stop and completion.finish_reason == "stop":
+        completion.usage = again.usage  # what has come when the text is stopped
     assert told(again) == told(completion)
 
 

@@ -92,16 +92,14 @@ def streamed(rng: random.Random, request: CompletionRequest, data: bytes) -> Com
     return folded.completion()
 
 
-def told(read, request: CompletionRequest) -> object:
+def told(read) -> object:
     """What an answer says, but for ids, which are made anew; or the kind of its error."""
     try:
         completion = read()
     except YandexError as error:
         return type(error)
     calls = [(each.name, each.arguments, each.custom) for each in completion.tool_calls]
-    # A stream that was stopped does not know which calls would have come.
-    stopped = bool(request.stop) and completion.finish_reason == "stop"
-    trimmed = () if stopped else [each.arguments for each in completion.trimmed_tool_calls]
+    trimmed = [each.arguments for each in completion.trimmed_tool_calls]
     return completion.text, completion.reasoning, calls, completion.finish_reason, trimmed
 
 
@@ -110,9 +108,9 @@ def test_whole_and_streamed_say_the_same(seed):
     rng = random.Random(seed)
     request, (body, events) = asked(rng), answer(rng)
     response = httpx.Response(200, content=body)
-    whole = told(lambda: whole_completion(request, response, APIS["chat"]), request)
+    whole = told(lambda: whole_completion(request, response, APIS["chat"]))
     for _ in range(5):
-        assert told(lambda: streamed(rng, request, events), request) == whole
+        assert told(lambda: streamed(rng, request, events)) == whole
 
 
 @pytest.mark.parametrize("mark", [b"data: [DONE]\n\n", b""])
@@ -126,3 +124,23 @@ def test_text_before_an_ignored_choice_is_given_out_first(mark):
     assert [delta.text for delta in given] == ["no"]
     with pytest.raises(ToolChoiceIgnored):
         reading.close()
+
+
+def test_calls_beyond_a_stop_are_cut_whether_they_have_come_or_not():
+    request = CompletionRequest(
+        "m", (Message("user", "?"),), tools=TOOLS, parallel_tool_calls=False, stop=("END",)
+    )
+    calls = [{"index": n, "function": {"name": "f", "arguments": "{}"}} for n in range(2)]
+    deltas = [{"content": "a END b"}, {"tool_calls": calls}]
+    choices = [*({"delta": one} for one in deltas), {"delta": {}, "finish_reason": "tool_calls"}]
+    events = "".join(f"data: {json.dumps({'choices': [one]})}\n\n" for one in choices)
+    message = {"content": "a END b", "tool_calls": calls}
+    body = {"choices": [{"message": message, "finish_reason": "tool_calls"}]}
+    whole = whole_completion(request, httpx.Response(200, json=body), APIS["chat"])
+    end = (
+        StreamReading(request, httpx.Response(200), APIS["chat"])
+        .feed((events + "data: [DONE]\n\n").encode())[-1]
+        .final
+    )
+    for told_of in (whole, end):
+        assert (told_of.finish_reason, told_of.trimmed_tool_calls) == ("stop", ())
