@@ -22,7 +22,7 @@ for _name in [name for name in os.environ if name.lower().endswith("_proxy")]:
     del os.environ[_name]
 
 settings.register_profile(
-    "short", max_examples=40, derandomize=True, deadline=None, database=None, print_blob=False
+    "short", max_examples=30, derandomize=True, deadline=None, database=None, print_blob=False
 )
 settings.register_profile("long", max_examples=5_000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
