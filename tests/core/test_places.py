@@ -4,6 +4,8 @@ import asyncio
 import gc
 import os
 import pickle
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -585,3 +587,40 @@ def test_ten_run_at_once_and_no_more_on_the_service_s_own_host(client_over, requ
     with ThreadPoolExecutor(30) as threads:
         list(threads.map(client.complete, [request_of()] * 60))
     assert busy.most == 10
+
+
+ENDING = """
+import asyncio, sys, threading, time
+from yandex_compat import CompletionRequest, Message, YandexClient
+
+words = {"api_key": "test-key", "folder_id": "test-folder", "base_url": sys.argv[1]}
+client = YandexClient(**words, max_concurrency=1)
+request = CompletionRequest("yandexgpt", (Message("user", "Hi"),))
+places = client._transport.places("test-folder", "yandexgpt")
+
+async def left_open():
+    stream = client.astream(request)
+    await anext(stream)
+    asyncio.create_task(client.acomplete(request))
+    await asyncio.sleep(0.05)
+
+if sys.argv[2] == "blocking":
+    stream = client.stream(request)
+    next(stream)
+    threading.Thread(target=client.complete, args=(request,), daemon=True).start()
+    while not places._waiting:
+        time.sleep(0.001)
+else:
+    asyncio.run(left_open())
+    print(client.complete(request).text)
+print("end")
+"""
+
+
+@pytest.mark.parametrize("way", ["blocking", "async"])
+def test_a_program_ends_with_a_stream_open_and_others_waiting_for_its_place(emulator, way):
+    emulator.script({"text": "one two three"})
+    script = [sys.executable, "-W", "error", "-c", ENDING, emulator.chat_url, way]
+    done = subprocess.run(script, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "end"
