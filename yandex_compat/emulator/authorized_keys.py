@@ -56,8 +56,8 @@ class AuthorizedKeys:
             )
         except jwt.PyJWTError as error:
             return f"JWT: {error}"
-        if words["exp"] - words["iat"] > _LONGEST or words["exp"] < time.time():
-            return "JWT: exp must be within an hour of iat, and not over"
+        if not 0 < words["exp"] - words["iat"] <= _LONGEST or words["exp"] < time.time():
+            return "JWT: exp must be within an hour after iat, and not over"
         return None
 
     def _key(self) -> rsa.RSAPrivateKey:

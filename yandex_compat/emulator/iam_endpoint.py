@@ -26,7 +26,7 @@ class _Asked(Strict):
 
 
 class _Lifetime(Strict):
-    lifetime: float = Field(gt=0)
+    lifetime: float = Field(gt=0, le=43_200)  # of an IAM token, 12 hours at most
 
 
 class IamEndpoint:
