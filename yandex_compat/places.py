@@ -19,6 +19,10 @@ from yandex_compat.deadlines import NEVER, Deadline
 from yandex_compat.errors import NoFreePlace
 
 
+# Seconds until a place is there that is being handed over, unless who did so was interrupted.
+_ALMOST_HERE = 1.0
+
+
 class Place:
     """One place that is taken, until it is given back."""
 
@@ -119,16 +123,21 @@ class Places:
         with self._lock:
             self._taken -= 1
             self._moved_at = time.monotonic()
-            self._let_in()
+        self._let_in()
 
     def _let_in(self) -> None:
         """Give places to those in front, as far as they go."""
-        while self._waiting and self._taken < self._waiting[0].limit:
-            waiter = self._waiting.popleft()
-            # From here on it can't be cancelled.
-            if waiter.place.set_running_or_notify_cancel():
-                self._taken += 1
-                waiter.place.set_result(Place(self))
+        let_in: list[tuple[_Waiter, Place]] = []
+        with self._lock:
+            while self._waiting and self._taken < self._waiting[0].limit:
+                waiter = self._waiting.popleft()
+                # From here on it can't be cancelled.
+                if waiter.place.set_running_or_notify_cancel():
+                    self._taken += 1
+                    let_in.append((waiter, Place(self)))
+        # What this calls, such as an event loop's own code, needs no lock of ours.
+        for waiter, place in let_in:
+            waiter.place.set_result(place)
 
     def _seconds_to_wait(self, since: float, patience: float, deadline: Deadline) -> float:
         moved = max(since, self._moved_at)
@@ -136,7 +145,8 @@ class Places:
 
     def _given_up(self, waiter: _Waiter, patience: float, deadline: Deadline) -> Place:
         if not waiter.place.cancel():
-            return waiter.place.result()  # it came in the last moment
+            with suppress(TimeoutError):
+                return waiter.place.result(_ALMOST_HERE)  # it came in the last moment
         self._leave(waiter)
         waited = deadline.word if deadline.has_passed else f"timeout={patience:g} s"
         raise NoFreePlace(
@@ -148,13 +158,13 @@ class Places:
     def _leave(self, waiter: _Waiter) -> None:
         """Give up a stand in the queue, or the place that was had in the meantime."""
         if not waiter.place.cancel():
-            waiter.place.result().give_back()
+            with suppress(TimeoutError):
+                waiter.place.result(_ALMOST_HERE).give_back()
             return
-        with self._lock:
-            with suppress(ValueError):
-                self._waiting.remove(waiter)
-            # Those behind may do with more places than the one who left.
-            self._let_in()
+        with self._lock, suppress(ValueError):
+            self._waiting.remove(waiter)
+        # Those behind may do with more places than the one who left.
+        self._let_in()
 
 
 _ALL: "WeakSet[Places]" = WeakSet()
