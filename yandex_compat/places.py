@@ -18,7 +18,6 @@ from weakref import WeakSet, WeakValueDictionary
 from yandex_compat.deadlines import NEVER, Deadline
 from yandex_compat.errors import NoFreePlace
 
-
 # Seconds until a place is there that is being handed over, unless who did so was interrupted.
 _ALMOST_HERE = 1.0
 
