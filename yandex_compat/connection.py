@@ -11,7 +11,16 @@ from functools import cache
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from yandex_compat.client import YandexClient
 from yandex_compat.errors import ConfigurationError
@@ -85,7 +94,13 @@ class Connection(BaseModel):
 
         def __init__(self, *args: Any, **words: Any) -> None:
             self._veil(words)
-            super().__init__(*args, **words)
+            try:
+                super().__init__(*args, **words)
+            except ValidationError as error:
+                told = _without_values(error)
+            else:
+                return
+            raise told
 
     @classmethod
     def _veil(cls, words: dict[str, Any]) -> None:
@@ -211,6 +226,16 @@ def _unveiled(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, HiddenText):
         return str(value)
     return value.shown() if isinstance(value, Hidden) else value
+
+
+def _without_values(error: ValidationError) -> ValidationError:
+    """The same error with the kinds of the values only, which its `errors()` and pickle hold."""
+    lines: list[InitErrorDetails] = []
+    for line in error.errors(include_url=False):
+        kind: Any = line["type"]
+        told = PydanticCustomError(kind, "{told}", {"told": line["msg"]})
+        lines.append({"type": told, "loc": line["loc"], "input": type(line["input"]).__name__})
+    return ValidationError.from_exception_data(error.title, lines, hide_input=True)
 
 
 def _check_secret(word: str, value: Hidden[Any]) -> None:

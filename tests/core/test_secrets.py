@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
+from pydantic import ValidationError
 
+from langchain_yandex_compat import ChatYandex
+from llamaindex_yandex_compat import YandexLLM
 from yandex_compat import (
     ApiKeyAuth,
     AuthenticationError,
@@ -357,3 +360,25 @@ def test_no_redirect_takes_the_key_or_a_header_to_another_host(request_of, async
     with pytest.raises(NotFoundError, match="base_url"):
         asyncio.run(client.acomplete(asked)) if asynchronous else client.complete(asked)
     assert hosts == ["h.test"]
+
+
+MISPLACED = [
+    {"default_headers": f"Authorization: {KEY}"},
+    {"default_headers": {"x-token": [KEY]}},
+    {"extra_body": KEY},
+    {"max_retries": KEY},
+    {"timeout": KEY},
+    {"base_url": [KEY]},
+    {"folder_id": [KEY]},
+]
+
+
+@pytest.mark.parametrize("words", MISPLACED, ids=lambda words: next(iter(words)))
+@pytest.mark.parametrize("kind", [ChatYandex, YandexLLM])
+def test_a_key_in_the_place_of_another_word_stands_nowhere_in_the_refusal(kind, words):
+    """Not in pydantic's `errors()` either, nor in what it pickles."""
+    with pytest.raises(ValidationError, match=next(iter(words))) as caught:
+        kind(**{"api_key": "k", "folder_id": "f"} | words)
+    error = caught.value
+    assert KEY not in everything_of(error) + repr(error.errors()) + error.json()
+    assert {line["input"] for line in error.errors()} <= {"str", "list", "dict"}
