@@ -562,13 +562,14 @@ def test_no_connection_is_opened_for_who_waits(raw_server, request_of):
     first.join(10)
 
 
-def test_total_timeout_counts_the_wait(make, emulator, request_of):
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_total_timeout_counts_the_wait(make, emulator, request_of, asynchronous):
     emulator.script({"text": "one two three"})
     client = make(max_concurrency=1, total_timeout=0.3)
     stream = make(max_concurrency=1).stream(request_of())
     next(stream)
     with pytest.raises(NoFreePlace, match=r"total_timeout=0\.3 s"):
-        client.complete(request_of())
+        await client.acomplete(request_of()) if asynchronous else client.complete(request_of())
     stream.close()
 
 
