@@ -1,9 +1,9 @@
 """Credentials as httpx.Auth flows; none shows its secret in repr or str."""
 
-import asyncio
 import os
 import re
 from collections.abc import AsyncGenerator, Callable, Generator, Hashable
+from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
@@ -18,7 +18,7 @@ from yandex_compat.errors import ConfigurationError, ConnectionFailed, YandexErr
 from yandex_compat.hidden import Hidden
 from yandex_compat.iam_tokens import IamToken, TokenKeeper, shared_keeper
 from yandex_compat.plain_http import check_plain_http
-from yandex_compat.threads import in_thread
+from yandex_compat.threads import in_thread, until_done
 
 _CREDENTIAL = re.compile(r"[\w.~+/=-]+", re.ASCII)
 
@@ -261,7 +261,11 @@ class CallableAuth(httpx.Auth):
                 token = Hidden(await self._function())
             else:
                 asking = in_thread("to ask the function of auth", self._function)
-                await asyncio.wait([asyncio.wrap_future(asking)])
+                try:
+                    await until_done(asking)
+                except BaseException:
+                    asking.add_done_callback(_close_unneeded)
+                    raise
                 token = Hidden(asking.result())
                 if isawaitable(token.shown()):
                     token = Hidden(await token.shown())
@@ -276,6 +280,12 @@ class CallableAuth(httpx.Auth):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(…)"
+
+
+def _close_unneeded(asked: "Future[Any]") -> None:
+    """Close a coroutine that nobody is left to await."""
+    if not asked.exception() and iscoroutine(asked.result()):
+        asked.result().close()
 
 
 def _is_async(function: object) -> bool:

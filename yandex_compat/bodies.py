@@ -145,6 +145,13 @@ def hung_up_after(seconds: float, response: httpx.Response) -> Iterator[None]:
     if own is None or own.fileno() < 0:
         yield
         return
+    with shut_down_after(seconds, own):
+        yield
+
+
+@contextmanager
+def shut_down_after(seconds: float, own: socket.socket) -> Iterator[None]:
+    """Shuts a connection down if what is done here takes longer."""
     # A socket of its own: to shut a TLS socket down under its reader would unwrap it.
     with socket.socket(fileno=socket.dup(own.fileno())) as twin:
         timer = threading.Timer(seconds, _shut_down, [twin])

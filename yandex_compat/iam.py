@@ -1,9 +1,11 @@
 """Where IAM tokens come from: a signed JWT, an OAuth token, or a virtual machine (WIRE)."""
 
+import math
 import os
 import re
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -13,7 +15,7 @@ from typing import Any
 import httpx
 
 from yandex_compat import jsontext
-from yandex_compat.bodies import hung_up_after
+from yandex_compat.bodies import shut_down_after
 from yandex_compat.errors import (
     ConfigurationError,
     ConnectionFailed,
@@ -156,8 +158,8 @@ def _read(response: httpx.Response, token_of: Callable[[Mapping[str, Any]], IamT
 def _checked(secret: object, lifetime: float) -> IamToken:
     if not isinstance(secret, str) or not re.fullmatch(r"[!-~]+", secret):
         raise TypeError("no token")
-    if not lifetime > 0:
-        raise ValueError("an expired token")
+    if not (lifetime > 0 and math.isfinite(lifetime)):
+        raise ValueError("an expired token, or one without an end")
     return IamToken(secret, lifetime)
 
 
@@ -174,21 +176,27 @@ def _now(response: httpx.Response) -> datetime:
 def _asked(method: str, url: str, body: Hidden[str] | None) -> httpx.Response:
     machine = body is None
     headers = {"Metadata-Flavor": "Google"} if machine else {"Content-Type": "application/json"}
+    held = ExitStack()
+
+    def bound(event: str, told: Mapping[str, Any]) -> None:
+        # Bytes that come one by one, of headers too, would keep all who wait for the token for
+        # ever.
+        if event == "connection.connect_tcp.complete":
+            connection = told["return_value"].get_extra_info("socket")
+            held.enter_context(shut_down_after(_LONGEST, connection))
+
     try:
         # No proxy knows a machine's own metadata.
-        with new_client(httpx.Client, trust_env=not machine) as client:
-            request = client.stream(
+        with held, new_client(httpx.Client, trust_env=not machine) as client:
+            return client.request(
                 method,
                 url,
                 content=body.shown() if body else None,
                 headers=headers,
                 timeout=_TIMEOUT,
                 follow_redirects=False,
+                extensions={"trace": bound},
             )
-            # Bytes that come one by one would keep all who wait for the token for ever.
-            with request as response, hung_up_after(_LONGEST, response):
-                response.read()
-                return response
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         kind = type(error).__name__
     hint = "Is this a machine of Yandex Cloud with a service account?" if machine else "Try again."

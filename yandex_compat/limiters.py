@@ -1,13 +1,12 @@
 """Limiter: a context manager of the user's own, blocking or async, held while a request runs."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Generator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from yandex_compat.errors import ConfigurationError
-from yandex_compat.threads import in_thread
+from yandex_compat.threads import in_thread, until_done
 
 
 def checked_limiter(limiter: object) -> object:
@@ -41,7 +40,7 @@ async def aholding(limiter: Any) -> AsyncGenerator[None, None]:  # noqa: ANN401 
         return
     entering = in_thread("to enter the limiter", limiter.__enter__)
     try:
-        await asyncio.wait([asyncio.wrap_future(entering)])
+        await until_done(entering)
     except BaseException:
         # Its thread waits on, and may get in when nobody needs it any more.
         entering.add_done_callback(lambda entered: _leave_unneeded(limiter, entered))
@@ -52,7 +51,7 @@ async def aholding(limiter: Any) -> AsyncGenerator[None, None]:  # noqa: ANN401 
     finally:
         leaving = in_thread("to leave the limiter", limiter.__exit__, None, None, None)
         # Whoever gives up waiting does not take it back.
-        await asyncio.wait([asyncio.wrap_future(leaving)])
+        await until_done(leaving)
         leaving.result()
 
 

@@ -150,6 +150,29 @@ async def test_no_wait_is_begun_that_the_deadline_would_end(client_over, request
 
 
 @every_way
+async def test_a_later_wait_is_held_to_the_deadline_too(client_over, request_of, waits, way):
+    asked = []
+
+    def service(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(429, headers={"retry-after": str(49 * len(asked) - 48)}, text="no")
+
+    client = client_over(service, total_timeout=40, max_retries=5)
+    with pytest.raises(RateLimitError):
+        await ask(client, way, request_of())
+    assert (len(asked), len(waits)) == (2, 1)
+
+
+@pytest.mark.parametrize("way", ["acomplete", "astream"])
+async def test_a_head_that_comes_byte_by_byte_ends_in_an_event_loop(
+    raw_server, at, request_of, way
+):
+    client = at(raw_server(*trickle(b"H")), total_timeout=0.3)
+    with pytest.raises(RequestTimedOut, match=r"total_timeout=0\.3 s"):
+        await ask(client, way, request_of())
+
+
+@every_way
 async def test_waits_within_the_deadline_are_spent(client_over, request_of, waits, way):
     asked = []
 
