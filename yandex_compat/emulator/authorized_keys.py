@@ -54,9 +54,11 @@ class AuthorizedKeys:
                 leeway=_AHEAD,
                 options={"require": ["exp", "iat", "aud", "iss"]},
             )
-        except jwt.PyJWTError as error:
+        except (jwt.PyJWTError, ArithmeticError, TypeError) as error:  # the last two of odd times
             return f"JWT: {error}"
-        if not 0 < words["exp"] - words["iat"] <= _LONGEST or words["exp"] < time.time():
+        if not all(isinstance(words[word], int | float) for word in ("exp", "iat")):
+            return "JWT: exp and iat must be numbers"
+        if not 0 < words["exp"] - words["iat"] <= _LONGEST or words["exp"] <= time.time():
             return "JWT: exp must be within an hour after iat, and not over"
         return None
 

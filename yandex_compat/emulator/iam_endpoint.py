@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -26,7 +26,7 @@ class _Asked(Strict):
 
 
 class _Lifetime(Strict):
-    lifetime: float = Field(gt=0, le=43_200)  # of an IAM token, 12 hours at most
+    lifetime: float
 
 
 class IamEndpoint:
@@ -63,7 +63,7 @@ class IamEndpoint:
         issued = self._service.access.issued
         body = {
             "access_token": issued.issue(),
-            "expires_in": max(1, int(issued.lifetime)),
+            "expires_in": int(issued.lifetime),
             "token_type": "Bearer",
         }
         return body_or_script(body, self._service.scripts, request.url.path)
@@ -72,9 +72,9 @@ class IamEndpoint:
         """Set how long the tokens to come live."""
         try:
             posted = _Lifetime.model_validate_json(await request.body())
-        except ValidationError as error:
+            self._service.access.issued.live(posted.lifetime)
+        except ValueError as error:
             return _json({"error": str(error)}, 400)
-        self._service.access.issued.lifetime = posted.lifetime
         return _json({})
 
     async def expire(self, request: Request) -> Response:

@@ -169,8 +169,8 @@ class Emulator:
         self._in_loop(self._service.access.issued.expire)
 
     def token_lifetime(self, seconds: float) -> None:
-        """Set how long the IAM tokens to come live."""
-        self._in_loop(lambda: setattr(self._service.access.issued, "lifetime", seconds))
+        """Set how long the IAM tokens to come live; more than 0, 12 hours at most, or ValueError."""
+        self._in_loop(lambda: self._service.access.issued.live(seconds))
 
     def script(self, *answers: dict[str, Any]) -> None:
         """Queue answers, in the form that ``POST /_script`` takes; ValueError if one is wrong."""
