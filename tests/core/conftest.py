@@ -75,7 +75,7 @@ class RawServer:
     """
 
     def __init__(self, *steps: bytes | float | threading.Event, keeps: bool = False) -> None:
-        self.connections = 0
+        self.connections = self.finished = 0
         self.waited_in_vain = False
         self._steps, self._keeps = steps, keeps
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -114,6 +114,7 @@ class RawServer:
                         time.sleep(step)
                     elif not step.wait(30):
                         self.waited_in_vain = True
+                self.finished += 1
                 if not self._keeps:
                     return
 

@@ -113,18 +113,20 @@ def trickle(piece: bytes) -> list[object]:
 
 @pytest.mark.parametrize("way", ["stream", "astream"])
 async def test_a_stream_that_goes_on_too_long(raw_server, at, request_of, way):
-    client = at(raw_server(HEAD, *trickle(FIRST)), total_timeout=0.3)
+    server = raw_server(HEAD, *trickle(FIRST))
     with pytest.raises(StreamInterrupted, match=r"total_timeout=0\.3 s") as raised:
-        await ask(client, way, request_of())
+        await ask(at(server, total_timeout=0.3), way, request_of())
+    assert server.finished == 0
     text = raised.value.partial.text
     assert text == "hi" * (len(text) // 2) != ""
 
 
 @pytest.mark.parametrize("way", ["complete", "acomplete"])
 async def test_a_whole_answer_that_goes_on_too_long(raw_server, at, request_of, way):
-    client = at(raw_server(HEAD, *trickle(b" ")), total_timeout=0.3)
+    server = raw_server(HEAD, *trickle(b" "))
     with pytest.raises(RequestTimedOut, match=r"total_timeout=0\.3 s"):
-        await ask(client, way, request_of())
+        await ask(at(server, total_timeout=0.3), way, request_of())
+    assert server.finished == 0
 
 
 @every_way
@@ -167,9 +169,10 @@ async def test_a_later_wait_is_held_to_the_deadline_too(client_over, request_of,
 async def test_a_head_that_comes_byte_by_byte_ends_in_an_event_loop(
     raw_server, at, request_of, way
 ):
-    client = at(raw_server(*trickle(b"H")), total_timeout=0.3)
+    server = raw_server(*trickle(b"H"))
     with pytest.raises(RequestTimedOut, match=r"total_timeout=0\.3 s"):
-        await ask(client, way, request_of())
+        await ask(at(server, total_timeout=0.3), way, request_of())
+    assert server.finished == 0
 
 
 @every_way

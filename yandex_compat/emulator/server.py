@@ -169,7 +169,7 @@ class Emulator:
         self._in_loop(self._service.access.issued.expire)
 
     def token_lifetime(self, seconds: float) -> None:
-        """Set how long the IAM tokens to come live; more than 0, 12 hours at most, or ValueError."""
+        """Set how long IAM tokens to come live: above 0, 12 hours at most, else ValueError."""
         self._in_loop(lambda: self._service.access.issued.live(seconds))
 
     def script(self, *answers: dict[str, Any]) -> None:
