@@ -234,3 +234,17 @@ def test_it_stands_in_no_dump_and_no_repr(make, kind):
     model = make(Blocking(), kind)
     assert "Blocking" not in repr(model)
     assert "limiter" not in model.model_dump()
+
+
+class Stuck(Shared):
+    """Lets everybody in, and nobody out in peace."""
+
+    def __exit__(self, *error: object) -> None:
+        raise LookupError("the door is jammed")
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_an_error_on_leaving_passes_too(make, request_of, asynchronous):
+    client = make(Stuck())
+    with pytest.raises(LookupError, match="the door is jammed"):
+        await client.acomplete(request_of()) if asynchronous else client.complete(request_of())
