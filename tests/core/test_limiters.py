@@ -185,7 +185,9 @@ async def test_who_is_cancelled_while_waiting_takes_none_away(make, emulator, re
         await task
     limiter._places.release()
     await client.acomplete(request_of())
-    assert limiter.inside == 0
+    # The one that was given up gets in at some time, and out again at once.
+    while limiter.entered < 2 or limiter.inside:
+        await asyncio.sleep(0.001)
     assert len(emulator.requests) == 1
 
 
