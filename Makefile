@@ -5,10 +5,11 @@ INSTALL ?= $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 VENV := .venv
 READY := $(VENV)/.ready
 LOWEST := .venv-lowest
+BENCH := .venv-bench
 RESULTS := .results.xml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest soak tables lint typecheck ci clean
+.PHONY: help demo test test-lowest soak bench tables lint typecheck ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -35,6 +36,14 @@ test-lowest: ## run every test on the oldest versions that pyproject.toml allows
 soak: $(READY) ## 11,000 requests of both frameworks, of which three in ten fail (five minutes)
 	$(VENV)/bin/python -W error tests/soak.py
 
+# With uv: make bench INSTALL="uv pip install --python .venv-bench --link-mode=copy"
+bench: VENV := $(BENCH)
+bench: ## measure this and its peers against the floor (half an hour; QUICK=1: a minute, to try it)
+	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	@echo "installing into $(BENCH) (the first time takes a minute or two)"
+	@$(INSTALL) --editable '.[all,bench]'
+	$(BENCH)/bin/python -m benchmarks.run $(if $(QUICK),--quick)
+
 tables: $(READY) ## run LangChain's standard suites and write README's tables
 	$(VENV)/bin/python tests/readme_tables.py
 
@@ -49,4 +58,4 @@ ci: lint typecheck test ## what CI runs: lint, types, tests, and README's tables
 	$(VENV)/bin/python tests/readme_tables.py --check $(RESULTS)
 
 clean: ## remove the environment and what tools left behind
-	rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .coverage $(RESULTS) dist build
+	rm -rf $(VENV) $(LOWEST) $(BENCH) .benchmarks .mypy_cache .ruff_cache .pytest_cache .coverage $(RESULTS) dist build

@@ -1,0 +1,1 @@
+"""Measures the product beside its peers and the floor: `make bench` runs it all."""
