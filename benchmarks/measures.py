@@ -1,8 +1,9 @@
 """What is measured: the metrics, each with the act that is timed and what it must have read.
 
 Before anything is timed, each subject does the act once and what it read is compared with what the
-server sent; then come one untimed sample, for caches and connections, and the rounds. Before each
-sample, garbage is collected; the collector stays on in it, since users pay for it, too.
+server sent; then come one untimed sample, for caches and connections (but where an act takes long,
+and where a process measures memory, which warms up itself), and the rounds. Before each sample,
+garbage is collected; the collector stays on in it, since users pay for it, too.
 """
 
 import asyncio
@@ -32,6 +33,7 @@ class Scale:
 
     rounds: int = 15
     heavy_rounds: int = 5
+    long_rounds: int = 3
     process_rounds: int = 5
     calls: int = 50
     batch: int = 500
@@ -51,13 +53,14 @@ class Scale:
 
 FULL = Scale()
 QUICK = Scale(
-    rounds=1, heavy_rounds=1, process_rounds=1, calls=5, batch=20, concurrency=(10,), texts=20,
-    chunks=200, growth_chunks=(100, 500), growing_chunks=(100, 500), lines=(50, 200),
+    rounds=1, heavy_rounds=1, long_rounds=1, process_rounds=1, calls=5, batch=20,
+    concurrency=(10,), texts=20, chunks=200, growth_chunks=(100, 500),
+    growing_chunks=(100, 500), lines=(50, 200),
     history=(1, 50), tools=(1, 16), long_stream=500, streams=20, traced_chunks=(100, 500),
     only_own_processes=True,
 )  # fmt: skip
 """For trying it: what it prints is worth nothing. Processes, which cost seconds each, are started
-for ours and the floor in LangChain only: an import, and streams at once."""
+for ours and the floor in LangChain only: those of the import."""
 
 
 class WrongAnswer(Exception):
@@ -115,6 +118,7 @@ class Metric:
     sizes: tuple[int, ...] = (1,)
     counted: str | None = None
     without: frozenset[str] = frozenset()
+    warms_up: bool = True
 
     @property
     def subjects(self) -> list[Subject]:
@@ -469,50 +473,54 @@ def _of_processes(scale: Scale) -> list[Metric]:
     memory = [
         InProcess(
             "langchain.memory.stream", f"memory of a stream of {scale.long_stream:,} chunks",
-            "KiB", "langchain", scale.heavy_rounds, (scale.long_stream,), kind="stream-memory",
+            "KiB", "langchain", scale.long_rounds, (scale.long_stream,), warms_up=False,
+            kind="stream-memory",
         ),
         InProcess(
             "langchain.memory.streams", f"memory of each of {scale.streams:,} streams at once",
-            "KiB", "langchain", scale.heavy_rounds, (scale.streams,), kind="streams-memory",
+            "KiB", "langchain", scale.long_rounds, (scale.streams,), warms_up=False,
+            kind="streams-memory",
         ),
         InProcess(
             "langchain.memory.hook", "memory of the hook _stream, by chunks", "KiB", "langchain",
-            scale.heavy_rounds, scale.traced_chunks, kind="hook-memory",
+            scale.long_rounds, scale.traced_chunks, warms_up=False, kind="hook-memory",
         ),
     ]  # fmt: skip
     if not scale.only_own_processes:
         return [*starts, *memory]
     peers = frozenset({OPENAI, MISTRAL})
-    return [replace(one, without=peers) for one in (starts[0], memory[1])]
+    return [replace(one, without=peers) for one in starts[:1]]
 
 
 def _of_growth(scale: Scale) -> list[Metric]:
     return [
         Timed(
             "langchain.growth.chunks", "LangChain stream, by chunks", "ms", "langchain",
-            scale.heavy_rounds, scale.growth_chunks, "chunk",
-            act=_stream, read=_text, expected=_text_of, path=_CHUNKS,
+            scale.long_rounds, scale.growth_chunks, "chunk",
+            warms_up=False, act=_stream, read=_text, expected=_text_of, path=_CHUNKS,
         ),
         Timed(
             "llamaindex.growth.chunks", "LlamaIndex stream_chat, by chunks", "ms", "llamaindex",
-            scale.heavy_rounds, scale.growing_chunks, "chunk",
-            act=_stream_chat, read=_last_text, expected=_text_of, path=_CHUNKS,
+            scale.long_rounds, scale.growing_chunks, "chunk",
+            warms_up=False, act=_stream_chat, read=_last_text, expected=_text_of, path=_CHUNKS,
         ),
         NativeGrowth(
             "native.growth.bytes", "native stream, by bytes", "ms", "native",
-            scale.heavy_rounds, tuple(map(native_bytes, scale.lines)), "byte",
-            act=_stream, read=_text, expected=_text_of, path=_CHUNKS,
+            scale.long_rounds, tuple(map(native_bytes, scale.lines)), "byte",
+            warms_up=False, act=_stream, read=_text, expected=_text_of, path=_CHUNKS,
             lines={native_bytes(count): count for count in scale.lines},
         ),
         Timed(
             "langchain.growth.history", "LangChain invoke, by messages of history", "ms",
-            "langchain", scale.heavy_rounds, scale.history, "message",
-            act=_invoke_history, read=_text, expected=_short_text, calls=scale.calls,
+            "langchain", scale.long_rounds, scale.history, "message",
+            warms_up=False, act=_invoke_history, read=_text, expected=_short_text,
+            calls=scale.calls,
         ),
         Timed(
             "langchain.growth.tools", "LangChain invoke, by tools", "ms", "langchain",
-            scale.heavy_rounds, scale.tools, "tool",
-            act=_invoke_with_tools, read=_calls, expected=_short_call, calls=scale.calls,
+            scale.long_rounds, scale.tools, "tool",
+            warms_up=False, act=_invoke_with_tools, read=_calls, expected=_short_call,
+            calls=scale.calls,
         ),
     ]  # fmt: skip
 

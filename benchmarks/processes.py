@@ -55,6 +55,8 @@ def _stream_memory(subject: Subject, origin: str, size: int) -> float:
 
 
 def _streams_memory(subject: Subject, origin: str, size: int) -> float:
+    # Where a pool has fewer connections (httpx's own has 100), the other streams wait for one, so
+    # that fewer are open at once, and each of all takes less.
     model = subject.make(f"{origin}/delay/{DELAY}")
 
     async def one() -> None:

@@ -107,7 +107,7 @@ def _rows(metric: Measured, verdict: Verdict | None) -> Iterator[list[str]]:
     for name in _measured_subjects(metric):
         spread = metric.per_unit(name, metric.sizes[0])
         row = [metric.title, name, _with_unit(spread.median, metric.unit)]
-        row.append(f"{spread.low:.4g} … {spread.high:.4g}")
+        row.append(f"{_number(spread.low)} … {_number(spread.high)}")
         if FLOOR in metric.samples:
             ratio = metric.ratio_to(name, FLOOR)
             row += [f"{ratio.of_medians:.2f}", f"{ratio.low:.2f} … {ratio.high:.2f}"]
@@ -125,7 +125,7 @@ def _growth_rows(metric: Measured, verdict: Verdict | None) -> Iterator[list[str
             metric.title,
             name,
             " / ".join(f"{size:,}" for size in metric.sizes),
-            " / ".join(f"{number:.4g}" for number in numbers) + f" {unit}",
+            " / ".join(map(_number, numbers)) + f" {unit}",
             f"{metric.ratio_of_ends(name).of_medians:.2f}",
             f"{metric.ratio_to(name, FLOOR).of_medians:.2f}" if FLOOR in metric.samples else "",
             _told(verdict) if name == OURS else "",
@@ -138,7 +138,11 @@ def _each(metric: Measured) -> str:
 
 
 def _with_unit(number: float, unit: str) -> str:
-    return f"{number:.4g} {unit}"
+    return f"{_number(number)} {unit}"
+
+
+def _number(number: float) -> str:
+    return f"{number:,.0f}" if number >= 1000 else f"{number:.4g}"
 
 
 def _told(verdict: Verdict | None) -> str:

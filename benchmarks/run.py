@@ -38,8 +38,8 @@ def measure(bench: Bench, metric: Metric, shuffle: random.Random) -> Measured:
         for size in metric.sizes:
             try:
                 sampler = metric.sample(bench, subject, size)
-                if metric.rounds > 1:
-                    sampler()  # for caches and connections
+                if metric.warms_up and metric.rounds > 1:
+                    sampler()
             except Exception as error:
                 _failed(found, subject.name, error)
                 break

@@ -311,7 +311,7 @@ def test_tables_and_json_tell_ratios_and_targets():
 
 def test_growth_stands_in_a_table_of_its_own():
     told = tables([grown("chunk")], verdicts([Target("x", 1.1, ENDS)], {"x": grown("chunk")}))
-    assert "| 10 / 100 | 3000 / 6000 µs | 2.00 |  | at most 1.1 of the smallest size" in told
+    assert "| 10 / 100 | 3,000 / 6,000 µs | 2.00 |  | at most 1.1 of the smallest size" in told
 
 
 def test_the_machine_is_described_without_its_name():
