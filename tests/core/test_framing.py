@@ -38,6 +38,9 @@ STREAMS = {
     "blank data": (b"data:\n\ndata: a\n\ndata: \n\n", [b"a"]),
     "bare JSON": (b'{"error":"x"}\n\ndata: a\n\n', [b'{"error":"x"}', b"a"]),  # WIRE C
     "bare JSON, unterminated": (b'{"error":"x"}', [b'{"error":"x"}']),
+    "JSON": (b'data: {"a":1}\n\ndata: {"b":2}\n\n', [b'{"a":1}', b'{"b":2}']),
+    "JSON on several lines": (b'data: {"a":\ndata: 1}\n\n', [b'{"a":\n1}']),
+    "JSON on lines of its own": (b'data: [\ndata: {"a":1}\n\n', [b'[\n{"a":1}']),
     "bare text": (b"<html>\n\n", []),
     "cyrillic": ("data: Привет\n\n".encode(), ["Привет".encode()]),
 }
@@ -97,6 +100,14 @@ def test_what_came_before_an_event_too_large_is_given_out_first(monkeypatch):
                 refused()
 
 
+def test_nothing_follows_an_event_of_lines_too_many(monkeypatch):
+    monkeypatch.setattr(framing, "MAX_EVENT_BYTES", 100)
+    frames = SSEFraming()
+    assert frames.feed(b"data: " + b"x" * 90 + b"\n") == []
+    with pytest.raises(FramingError, match="larger than 100 bytes"):
+        frames.feed(b"data: " + b"x" * 10 + b"\n\ndata: {}\n\n")
+
+
 def test_blank_lines_of_one_event_make_it_large(monkeypatch):
     monkeypatch.setattr(framing, "MAX_EVENT_BYTES", 100)
     frames = SSEFraming()
@@ -115,6 +126,7 @@ def test_blank_lines_of_one_event_make_it_large(monkeypatch):
         (b"\xef\xbb", None),
         (b"<html>\n\ndata: a\n\n", None),
         (b"data: a\n\n<html>\n", None),
+        (b"data: {}\n\n<html>\n", None),
     ],
 )
 def test_a_body_without_events_is_told_from_one_cut_short(body, stray):

@@ -20,7 +20,8 @@ BOM = b"\xef\xbb\xbf"
 
 # Random bytes hardly ever hold a field's name: what matters to a framer is drawn by name.
 NAMED = [
-    b"\n", b"\r", b"\r\n", b"\n\n", b"\r\n\r\n", b"\r\r", b"data:", b"data: ", b"data", b"dat",
+    b"\n", b"\r", b"\r\n", b"\n\n", b"\r\n\r\n", b"\r\r", b"data:", b"data: ", b"data: {", b"data",
+    b"dat",
     b":", b": keep-alive", b"event: x", b"id: 1", b"retry:3", b"{", b"}", b'{"a":', b'"x"', b"[",
     b"]", b" ", b"\t", b"\x00", b"\x0b", b"\x0c", b"\x1c", b"\xff", BOM, "\u2028".encode(),
     "\x85".encode(), "я😀".encode(), b"[DONE]", b"<html>",
