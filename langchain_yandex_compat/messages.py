@@ -38,6 +38,7 @@ from yandex_compat import (
 )
 from yandex_compat import ToolCall as NeutralCall
 from yandex_compat.completion import CUT_SHORT
+from yandex_compat.copies import Copies
 from yandex_compat.messages import Part, Role, content_of
 from yandex_compat.tool_calls import call_of
 from yandex_compat.tools import AnyTool
@@ -299,6 +300,11 @@ def _generation(completion: Completion, asked_model: str, with_headers: bool) ->
     return ChatGeneration(message=message, generation_info=info)
 
 
+# Nearly all chunks are a text and nothing else.
+_TEXT_MESSAGES = Copies(AIMessageChunk(content="", response_metadata={"model_provider": PROVIDER}))
+_TEXT_CHUNKS = Copies(ChatGenerationChunk(message=AIMessageChunk(content="")))
+
+
 class ChunkMapper:
     """Maps the deltas of one stream to LangChain's chunks.
 
@@ -318,6 +324,9 @@ class ChunkMapper:
 
     def chunk(self, delta: Delta) -> ChatGenerationChunk:
         """The chunk of one delta; what is reported once stands on the last."""
+        if delta.is_text and self._replacement is None:
+            self._has_text = self._has_text or bool(delta.text)
+            return _TEXT_CHUNKS.of(message=_TEXT_MESSAGES.of(content=delta.text), text=delta.text)
         text, end = self._appended(delta), delta.final
         if delta.tool_calls:
             self._received.add(delta)

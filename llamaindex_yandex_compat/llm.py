@@ -121,7 +121,7 @@ class YandexLLM(Generation, YandexConnection, StructuredPrediction):
     @llm_chat_callback()
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """The answer to a conversation as it grows; the last response has usage and reason."""
-        yield from self._stream_chat(messages, kwargs)
+        return self._stream_chat(messages, kwargs)
 
     @llm_chat_callback()
     async def astream_chat(

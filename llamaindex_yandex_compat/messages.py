@@ -36,6 +36,7 @@ from yandex_compat import (
     Usage,
 )
 from yandex_compat.completion import CUT_SHORT
+from yandex_compat.copies import Copies
 from yandex_compat.jsontext import BeginningDecoder, decode_beginning
 from yandex_compat.messages import Part, Role, content_of
 from yandex_compat.tool_calls import call_of
@@ -174,6 +175,9 @@ def from_completion(completion: Completion) -> ChatResponse:
     )
 
 
+_ANSWERS = Copies(ChatMessage(role=MessageRole.ASSISTANT))
+
+
 class GrowingAnswer:
     """The answer of one stream, as LlamaIndex is given it: whole so far, after every delta."""
 
@@ -190,6 +194,9 @@ class GrowingAnswer:
         filter replaces the text, `delta` is the text that replaces it.
         """
         self._received.add(delta)
+        if delta.is_text and not self._received.has_more_than_text:
+            message = _ANSWERS.of(blocks=[TextBlock(text=self._received.text)])
+            return ChatResponse(message=message, delta=delta.text)
         completion = self._received.completion()
         if delta.final:
             response = from_completion(completion)

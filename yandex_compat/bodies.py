@@ -44,7 +44,9 @@ class OpenBody:
         `held` closes the response first of all.
         """
         held.enter_context(hung_up_after(self.deadline.left, self.response))
-        pieces = self.response.iter_bytes()
+        pieces = (
+            self.response.iter_raw() if _is_plain(self.response) else self.response.iter_bytes()
+        )
         self._pieces = self._all(next(pieces, b""), pieces)
         self._held = held.pop_all()
         _REACHABLE[id(self.response)] = (self, pieces)
@@ -101,7 +103,8 @@ class AsyncOpenBody:
 
         `held` closes the response first of all.
         """
-        self._rest = self.response.aiter_bytes()
+        plain = _is_plain(self.response)
+        self._rest = self.response.aiter_raw() if plain else self.response.aiter_bytes()
         async with in_time(self.deadline):
             self._first = await anext(self._rest, b"")
         self._held = held.pop_all()
@@ -124,6 +127,12 @@ class AsyncOpenBody:
             if not piece:
                 return
             yield piece
+
+
+def _is_plain(response: httpx.Response) -> bool:
+    """Whether the bytes can be taken as they come, which costs less than to have them decoded."""
+    # A client of the user's may have read it already.
+    return "content-encoding" not in response.headers and not response.is_stream_consumed
 
 
 def in_time(deadline: Deadline) -> asyncio.Timeout:

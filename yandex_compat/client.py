@@ -260,10 +260,10 @@ class YandexClient:
                 # A local would show, in a traceback, what the server repeats.
                 for reading.piece in pieces:
                     yield from reading.feed(reading.piece)
-                    if reading.stopped:
-                        return
                     if reading.done:
                         break
+            if reading.stopped:
+                return
             with failures():
                 yield from reading.close()
             if _is_shared(body.response):
@@ -285,10 +285,10 @@ class YandexClient:
                 async for reading.piece in pieces:
                     for delta in reading.feed(reading.piece):
                         yield delta
-                    if reading.stopped:
-                        return
                     if reading.done:
                         break
+            if reading.stopped:
+                return
             with failures():
                 for delta in reading.close():
                     yield delta

@@ -156,10 +156,22 @@ class Delta:
     final: "StreamEnd | None" = None
 
     @property
+    def is_text(self) -> bool:
+        """Whether the delta adds nothing but text, if that, as nearly all do."""
+        return not (
+            self.tool_calls
+            or self.reasoning
+            or self.final
+            or self.logprobs
+            or self.refusal
+            or self.annotations
+            or self.replaces_text
+        )
+
+    @property
     def is_empty(self) -> bool:
         """Whether the delta adds nothing."""
-        said = self.text or self.reasoning or self.refusal or self.tool_calls
-        return not (said or self.replaces_text or self.annotations or self.logprobs or self.final)
+        return not self.text and self.is_text
 
 
 @dataclass(slots=True)

@@ -215,7 +215,7 @@ class SurrogateJoiner:
 
     def feed(self, text: str) -> str:
         """Text free of lone surrogates; a half at the end waits for the next text."""
-        if not self._half and not _SURROGATE.search(text):
+        if not self._half and (text.isascii() or not _SURROGATE.search(text)):
             return text
         text, self._half = self._half + text, ""
         if "\ud800" <= text[-1:] <= "\udbff":

@@ -55,6 +55,8 @@ class StreamReading:
     def __init__(self, request: CompletionRequest, response: httpx.Response, api: API) -> None:
         self.response = response
         self.piece = b""
+        self.done = False
+        """Whether the answer has ended, so that whatever the connection does next means nothing."""
         self._request = request
         self._decoder = api.stream_decoder(request)
         self._decoder.end.request_id = response.headers.get("x-request-id")
@@ -70,11 +72,6 @@ class StreamReading:
     def partial(self) -> Completion:
         """What has arrived so far."""
         return self._decoder.partial
-
-    @property
-    def done(self) -> bool:
-        """Whether the answer has ended, so that whatever the connection does next means nothing."""
-        return self._decoder.done
 
     @property
     def ended(self) -> bool:
@@ -107,8 +104,13 @@ class StreamReading:
             deltas = [given for delta in deltas for given in self._with_first_call(delta)]
         if self._stop:
             deltas = self._stop.feed(deltas, self._decoder.end)
-        self._called = self._called or any(delta.tool_calls for delta in deltas)
-        if deltas and (end := deltas[-1].final) and not self.stopped:
+        for delta in deltas:
+            if delta.tool_calls:
+                self._called = True
+        if deltas and (end := deltas[-1].final):
+            self.done = True
+            if self.stopped:
+                return deltas
             try:
                 refuse_ignored_choice(self._request, end.finish_reason, called=self._called)
             except ToolChoiceIgnored as error:

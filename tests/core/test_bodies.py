@@ -4,7 +4,7 @@ import gc
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 
 import pytest
@@ -68,11 +68,14 @@ def test_a_forgotten_stream_that_is_collected_while_another_request_is_sent(emul
 class Response:
     """A response that says what becomes of it; its closing can be made to wait."""
 
+    headers: Mapping[str, str] = {}
+    is_stream_consumed = False
+
     def __init__(self) -> None:
         self.seen: list[str] = []
         self.may_close, self.closed = threading.Event(), threading.Event()
 
-    def iter_bytes(self) -> Iterator[bytes]:
+    def iter_raw(self) -> Iterator[bytes]:
         try:
             yield b"one"
             yield b"two"

@@ -23,18 +23,14 @@ class DeltaDecoder:
         self._framing = framing
         self.end = StreamEnd()
         self._received = Accumulator()
-        self._done = False
+        self.done = False
+        """Whether the answer has been given out to its end; bytes after that mean nothing."""
         self._failure: YandexError | None = None
 
     @property
     def partial(self) -> Completion:
         """What has arrived so far."""
         return self._received.completion()
-
-    @property
-    def done(self) -> bool:
-        """Whether the answer has been given out to its end; bytes after that mean nothing."""
-        return self._done
 
     @property
     def ended(self) -> bool:
@@ -48,11 +44,12 @@ class DeltaDecoder:
         deltas: list[Delta] = []
         try:
             for payload in self._framing.feed(data):
-                deltas += self._decoded(payload)
+                if not self.done:
+                    deltas += self._payload(payload)
             if self._framing.failure:
                 raise self._framing.failure
         except FramingError as error:
-            if self._done:
+            if self.done:
                 return deltas
             failure: YandexError = MalformedAnswer(f"The stream can't be read: {error}.")
         except YandexError as error:
@@ -75,10 +72,11 @@ class DeltaDecoder:
         # The tail may be a payload cut short; whether it was needed is for the rest to say.
         with suppress(MalformedAnswer, FramingError):
             for payload in self._framing.close():
-                deltas += self._decoded(payload)
+                if not self.done:
+                    deltas += self._payload(payload)
         if not self.ended:
             raise self._interruption()
-        return deltas if self._done else [*deltas, *self._finish()]
+        return deltas if self.done else [*deltas, *self._finish()]
 
     def _interruption(self) -> YandexError:
         stray = self._framing.stray
@@ -90,9 +88,6 @@ class DeltaDecoder:
             partial=self.partial,
         )
 
-    def _decoded(self, payload: bytes) -> list[Delta]:
-        return [] if self._done else self._payload(payload)
-
     def _payload(self, payload: bytes) -> list[Delta]:
         """The deltas of one payload of an answer that goes on."""
         raise NotImplementedError
@@ -102,7 +97,7 @@ class DeltaDecoder:
         raise NotImplementedError
 
     def _given_out(self, delta: Delta) -> list[Delta]:
-        if delta.is_empty:
+        if not delta.text and delta.is_empty:
             return []
         self._received.add(delta)
         return [delta]

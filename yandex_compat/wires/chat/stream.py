@@ -1,6 +1,6 @@
 """A streamed chat answer (WIRE A3-A7)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from yandex_compat.completion import (
@@ -41,6 +41,7 @@ class StreamDecoder(DeltaDecoder):
         self._text, self._reasoning = SurrogateJoiner(), SurrogateJoiner()
         self._refusal = SurrogateJoiner()
         self._size = 0
+        self._said: tuple[Any, ...] = ()
         self._calls = ToolCallAssembler(CallIds(request.messages, mint), ToolNames(request))
 
     @property
@@ -48,12 +49,11 @@ class StreamDecoder(DeltaDecoder):
         """Whether the answer is whole, so that the connection may end as it likes (D10)."""
         reason = self.end.finish_reason
         cut = reason in CUT_SHORT
-        return self._done or (reason is not None and (cut or self._received.calls_are_complete))
+        return self.done or (reason is not None and (cut or self._received.calls_are_complete))
 
     def _payload(self, payload: bytes) -> list[Delta]:
-        return self._finish() if payload.strip() == b"[DONE]" else self._event(payload)
-
-    def _event(self, payload: bytes) -> list[Delta]:
+        if payload.strip() == b"[DONE]":
+            return self._finish()
         self._size += len(payload)
         if self._size > MAX_STREAM_BYTES:
             raise MalformedAnswer(
@@ -62,52 +62,58 @@ class StreamDecoder(DeltaDecoder):
             )
         event = body_of("An event of the stream", payload)
         try:
-            self._note(event)
+            said = (
+                event.get("id"), event.get("model"),
+                event.get("service_tier"), event.get("system_fingerprint"),
+            )  # fmt: skip
+            if said != self._said:  # nearly every event repeats it
+                self._note(*said)
+                self._said = said
+            if event.get("usage"):
+                self.end.usage = usage_of(event)
             # More than one answer comes only where extra_body asks for it; the first is given.
-            first = [choice for choice in event.get("choices") or () if _is_first(choice)]
-            return self._choice(first[0]) if first else []
+            for choice in event.get("choices") or ():
+                if _is_first(choice):
+                    return self._choice(choice)
+            return []
         except WRONG_SHAPE as error:
             raise misshapen("An event of the stream", error, payload) from None
 
-    def _note(self, event: Mapping[str, Any]) -> None:
+    def _note(self, answer_id: object, model: object, tier: object, fingerprint: object) -> None:
         end = self.end
-        end.model = text_or_none(event.get("model")) or end.model
-        end.id = text_or_none(event.get("id")) or end.id
-        fingerprint = text_or_none(event.get("system_fingerprint"))
-        end.system_fingerprint = fingerprint or end.system_fingerprint
-        end.service_tier = text_or_none(event.get("service_tier")) or end.service_tier
-        if event.get("usage"):
-            end.usage = usage_of(event)
+        end.id = text_or_none(answer_id) or end.id
+        end.model = text_or_none(model) or end.model
+        end.service_tier = text_or_none(tier) or end.service_tier
+        end.system_fingerprint = text_or_none(fingerprint) or end.system_fingerprint
 
     def _choice(self, choice: Mapping[str, Any]) -> list[Delta]:
-        reason = text_or_none(choice.get("finish_reason"))
-        self.end.finish_reason = reason or self.end.finish_reason
+        if reason := choice.get("finish_reason"):
+            self.end.finish_reason = text_or_none(reason)
         delta = choice.get("delta") or {}
         if delta.get("audio"):
             raise MalformedAnswer(
                 "The stream holds audio, which is read in whole answers only (WIRE A16): ask "
                 "without streaming."
             )
-        text = delta.get("content") or ""
-        replaces = reason == "content_filter" and bool(text)
-        if replaces:
-            self._text = SurrogateJoiner()
-        decoded = Delta(
-            text=self._text.feed(text),
-            reasoning=self._reasoning.feed(delta.get("reasoning_content") or ""),
-            refusal=self._refusal.feed(delta.get("refusal") or ""),
-            tool_calls=self._pieces(delta),
-            annotations=citations(delta) if delta.get("annotations") else (),
-            logprobs=logprobs_of(choice) if choice.get("logprobs") else None,
-            replaces_text=replaces,
-            filtered=replaces,
-        )
-        return self._given_out(decoded)
+        added = Delta()
+        if text := delta.get("content"):
+            if reason == "content_filter":
+                self._text = SurrogateJoiner()
+                added.replaces_text = added.filtered = True
+            added.text = self._text.feed(text)
+        if reasoning := delta.get("reasoning_content"):
+            added.reasoning = self._reasoning.feed(reasoning)
+        if refusal := delta.get("refusal"):
+            added.refusal = self._refusal.feed(refusal)
+        if calls := calls_of(delta):
+            added.tool_calls = self._pieces(calls)
+        if delta.get("annotations"):
+            added.annotations = citations(delta)
+        if choice.get("logprobs"):
+            added.logprobs = logprobs_of(choice)
+        return self._given_out(added)
 
-    def _pieces(self, delta: Mapping[str, Any]) -> tuple[ToolCallDelta, ...]:
-        calls = calls_of(delta)
-        if not calls:
-            return ()
+    def _pieces(self, calls: Iterable[Mapping[str, Any]]) -> tuple[ToolCallDelta, ...]:
         self._calls.begin_event()
         return tuple(piece for call in calls if (piece := self._piece(call)))
 
@@ -118,7 +124,7 @@ class StreamDecoder(DeltaDecoder):
         )
 
     def _finish(self) -> list[Delta]:
-        self._done = True
+        self.done = True
         rest = Delta(self._text.close(), self._reasoning.close(), self._refusal.close())
         last = Delta(tool_calls=tuple(self._calls.close()), final=self.end)
         return self._given_out(rest) + self._given_out(last)
@@ -126,6 +132,6 @@ class StreamDecoder(DeltaDecoder):
 
 def _is_first(choice: Mapping[str, Any]) -> bool:
     index = choice.get("index")
-    if not isinstance(index, int | None):
+    if index is not None and not isinstance(index, int):
         raise TypeError(f"{type(index).__name__} where a number belongs")
     return not index

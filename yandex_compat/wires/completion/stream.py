@@ -43,7 +43,7 @@ class StreamDecoder(DeltaDecoder):
     @property
     def ended(self) -> bool:
         """Whether the answer is whole, so that the connection may end as it likes (D10)."""
-        return self._done or self._status not in (None, PARTIAL, UNSPECIFIED)
+        return self.done or self._status not in (None, PARTIAL, UNSPECIFIED)
 
     def _payload(self, payload: bytes) -> list[Delta]:
         # An error may come as an event, as in the chat format (WIRE C).
@@ -92,7 +92,7 @@ class StreamDecoder(DeltaDecoder):
     def _finish(self) -> list[Delta]:
         reason = self.end.finish_reason = reason_of(self._status)
         called = self._calls.of(self._called, reason)
-        self._done = True
+        self.done = True
         pieces = [_piece(number, call) for number, call in enumerate(called)]
         return self._given_out(Delta(tool_calls=tuple(pieces), final=self.end))
 
