@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 
 from yandex_compat.errors import ConfigurationError
 
@@ -80,6 +81,7 @@ _KIND = {"gpt": "a text model", "emb": "an embedding model"}
 _PLACEHOLDER = re.compile(r".*[][<>{}$].*|FOLDER|(?i:(your[_-])?folder[_-]?id)")
 
 
+@lru_cache
 def profile_for(model: str) -> ModelProfile:
     """The profile of a model's family, by the longest prefix; an unknown model gets UNKNOWN."""
     name = bare_name(model)
@@ -87,6 +89,7 @@ def profile_for(model: str) -> ModelProfile:
     return _PROFILES[max(known, key=len)] if known else UNKNOWN
 
 
+@lru_cache
 def bare_name(model: str) -> str:
     """The name alone: "yandexgpt" for "yandexgpt/rc" and for "gpt://FOLDER/yandexgpt/latest"."""
     uri = _URI.fullmatch(model)
@@ -95,6 +98,7 @@ def bare_name(model: str) -> str:
     return model if "://" in model else model.split("/", 1)[0]
 
 
+@lru_cache
 def folder_of(model: str) -> str | None:
     """The folder that a full URI names; None for a name."""
     uri = _URI.fullmatch(model)
@@ -122,6 +126,11 @@ def model_uri(model: str, folder: str | None, scheme: str = "gpt") -> str:
     """
     if not isinstance(model, str):
         raise ConfigurationError(f"model must be a text, not {type(model).__name__}.")
+    return _checked_uri(model, folder, scheme)
+
+
+@lru_cache
+def _checked_uri(model: str, folder: str | None, scheme: str) -> str:
     uri = _URI.fullmatch(model)
     named = uri or _NAME.fullmatch(model)
     if named:

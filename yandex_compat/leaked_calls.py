@@ -35,6 +35,8 @@ def callable_names(request: CompletionRequest) -> Mapping[str, str]:
         own &= {choice.name or ""}
     elif choice and choice.allowed:
         own &= set(choice.allowed)
+    if not own:
+        return {}
     names = ToolNames(request)
     # A prompt may have told the model the names that its user knows.
     return {name: name for name in own} | {names.sent(name): name for name in own}

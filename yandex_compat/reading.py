@@ -21,12 +21,12 @@ from yandex_compat.wires.apis import API
 def whole_completion(request: CompletionRequest, response: httpx.Response, api: API) -> Completion:
     """The completion of a response that was read to its end, the alternatives treated as it is."""
     completion = api.decode(response.content, request)
-    alternatives = [_treated(other, request) for other in completion.alternatives]
-    treated = replace(_treated(completion, request), alternatives=tuple(alternatives))
-    for one in (treated, *alternatives):
-        one.request_id = response.headers.get("x-request-id")
-        one.headers = _reported(response)
-    return treated
+    first, *others = [_treated(one, request) for one in (completion, *completion.alternatives)]
+    first.alternatives = tuple(others)
+    headers = _reported(response)
+    for one in (first, *others):
+        one.headers, one.request_id = headers, headers.get("x-request-id")
+    return first
 
 
 def _treated(completion: Completion, request: CompletionRequest) -> Completion:
@@ -36,7 +36,7 @@ def _treated(completion: Completion, request: CompletionRequest) -> Completion:
         completion = without_fence(completion)
     if request.parallel_tool_calls is False:
         completion = trimmed(completion)
-    cut = cut_completion(completion, request.stop)
+    cut = cut_completion(completion, request.stop) if request.stop else completion
     if cut is completion:
         called = bool(completion.tool_calls)
         refuse_ignored_choice(request, completion.finish_reason, called=called)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Self, TypeVar
 from uuid import uuid4
 
@@ -112,9 +113,12 @@ class Transport:
             known["Accept-Encoding"] = "identity"
         if not self.settings.data_logging:
             known["x-data-logging-enabled"] = "false"
-        # Header names ignore case: in a dict, `user-agent` would stand beside `User-Agent`.
-        merged = httpx.Headers(known)
-        merged.update(self.settings.default_headers)
+        # Names ignore case: else a user's `user-agent` would stand beside ours.
+        merged = {
+            name.lower(): value
+            for named in (known, self.settings.default_headers)
+            for name, value in named.items()
+        }
         try:
             data = None if body is None else jsontext.encode(body)
         except (RecursionError, TypeError, ValueError) as error:
@@ -321,17 +325,17 @@ class Transport:
         """One attempt's request; its own id is what the service's support asks for (WIRE)."""
         settings, left = self.settings, max(deadline.left, _SHORTEST_TIMEOUT)
         timeouts = {
-            "connect": settings.connect_timeout,
-            "read": settings.first_byte_timeout,
-            "write": settings.timeout,
-            "pool": settings.timeout,
+            "connect": min(settings.connect_timeout, left),
+            "read": min(settings.first_byte_timeout, left),
+            "write": min(settings.timeout, left),
+            "pool": min(settings.timeout, left),
         }
         return client.build_request(
             outgoing.method,
-            outgoing.url,
+            _parsed(outgoing.url),
             content=outgoing.body,
             headers={"x-client-request-id": str(uuid4()), **outgoing.headers},
-            timeout=httpx.Timeout(**{of: min(seconds, left) for of, seconds in timeouts.items()}),
+            extensions={"timeout": timeouts},
         )
 
     def _hurry(self, request: httpx.Request, deadline: Deadline) -> None:
@@ -362,6 +366,12 @@ class Transport:
             "wait": lambda state: wait(state) or 0.0,
             "reraise": True,
         }
+
+
+@lru_cache(maxsize=64)
+def _parsed(url: str) -> httpx.URL:
+    """An address taken apart, which costs as much as all else of a request."""
+    return httpx.URL(url)
 
 
 class _Same:
