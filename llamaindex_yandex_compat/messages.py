@@ -181,9 +181,10 @@ _ANSWERS = Copies(ChatMessage(role=MessageRole.ASSISTANT))
 class GrowingAnswer:
     """The answer of one stream, as LlamaIndex is given it: whole so far, after every delta."""
 
-    __slots__ = ("_arguments", "_received")
+    __slots__ = ("_arguments", "_received", "_text")
 
     def __init__(self) -> None:
+        self._text: str | None = ""
         self._received = Accumulator()
         self._arguments: dict[str, BeginningDecoder] = defaultdict(BeginningDecoder)
 
@@ -193,10 +194,15 @@ class GrowingAnswer:
         The last response repeats the whole answer beside what is reported once. Where a content
         filter replaces the text, `delta` is the text that replaces it.
         """
+        if self._text is not None:
+            if delta.is_text:
+                self._text += delta.text
+                message = _ANSWERS.of(blocks=[TextBlock(text=self._text)])
+                return ChatResponse(message=message, delta=delta.text)
+            # There is more than text from here on.
+            self._received.add(Delta(self._text))
+            self._text = None
         self._received.add(delta)
-        if delta.is_text and not self._received.has_more_than_text:
-            message = _ANSWERS.of(blocks=[TextBlock(text=self._received.text)])
-            return ChatResponse(message=message, delta=delta.text)
         completion = self._received.completion()
         if delta.final:
             response = from_completion(completion)

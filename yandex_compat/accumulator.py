@@ -63,11 +63,6 @@ class Accumulator:
             self._end = delta.final
 
     @property
-    def has_more_than_text(self) -> bool:
-        """Whether reasoning, a refusal or a call is among what was added."""
-        return bool(self._reasoning or self._refusal or self._calls)
-
-    @property
     def text(self) -> str:
         """All text so far."""
         return self._joined(self._text)

@@ -4,8 +4,9 @@ Both go the same way: decoding, then what the service leaves to the client, whic
 leaked into the text (D6), fences around JSON, calls too many (D8) and stop sequences (D7).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import httpx
 
@@ -61,10 +62,8 @@ class StreamReading:
         self._decoder = api.stream_decoder(request)
         self._decoder.end.request_id = response.headers.get("x-request-id")
         self._decoder.end.headers = _reported(response)
-        names = callable_names(request)
-        self._leaked_calls = LeakedCallFilter(names) if names else None
-        self._fence = FenceFilter() if asks_for_json(request) else None
         self._stop = StopFilter(request.stop) if request.stop else None
+        self._filters = list(self._filters_of(request))
         self._called = False
         self._failure: ToolChoiceIgnored | None = None
 
@@ -96,14 +95,8 @@ class StreamReading:
         return self._given_out(self._decoder.close(), last=True)
 
     def _given_out(self, deltas: list[Delta], *, last: bool = False) -> list[Delta]:
-        if self._leaked_calls:
-            deltas = self._leaked_calls.feed(deltas)
-        if self._fence:
-            deltas = self._fence.feed(deltas)
-        if self._request.parallel_tool_calls is False:
-            deltas = [given for delta in deltas for given in self._with_first_call(delta)]
-        if self._stop:
-            deltas = self._stop.feed(deltas, self._decoder.end)
+        for filtered in self._filters:
+            deltas = filtered(deltas)
         for delta in deltas:
             if delta.tool_calls:
                 self._called = True
@@ -120,12 +113,28 @@ class StreamReading:
                 return deltas[:-1]
         return deltas
 
-    def _with_first_call(self, delta: Delta) -> Iterator[Delta]:
-        """The delta without calls that were not to come beside the first (D8)."""
-        if delta.final:
-            delta.final.trimmed_tool_calls = self.partial.tool_calls[1:]
-        kept = tuple(piece for piece in delta.tool_calls if piece.index == 0)
-        if kept != delta.tool_calls:
-            delta = replace(delta, tool_calls=kept)
-        if not delta.is_empty:
-            yield delta
+    def _filters_of(
+        self, request: CompletionRequest
+    ) -> Iterator[Callable[[list[Delta]], list[Delta]]]:
+        """What the deltas go through, in this order; nothing, for most requests."""
+        if names := callable_names(request):
+            yield LeakedCallFilter(names).feed
+        if asks_for_json(request):
+            yield FenceFilter().feed
+        if request.parallel_tool_calls is False:
+            yield self._with_first_call
+        if self._stop:
+            yield partial(self._stop.feed, end=self._decoder.end)
+
+    def _with_first_call(self, deltas: list[Delta]) -> list[Delta]:
+        """The deltas without calls that were not to come beside the first (D8)."""
+        kept = []
+        for delta in deltas:
+            if delta.final:
+                delta.final.trimmed_tool_calls = self.partial.tool_calls[1:]
+            first = tuple(piece for piece in delta.tool_calls if piece.index == 0)
+            if first != delta.tool_calls:
+                delta = replace(delta, tool_calls=first)
+            if not delta.is_empty:
+                kept.append(delta)
+        return kept

@@ -73,7 +73,7 @@ class StreamDecoder(DeltaDecoder):
                 self.end.usage = usage_of(event)
             # More than one answer comes only where extra_body asks for it; the first is given.
             for choice in event.get("choices") or ():
-                if _is_first(choice):
+                if not choice.get("index") or _is_first(choice):
                     return self._choice(choice)
             return []
         except WRONG_SHAPE as error:
@@ -90,17 +90,25 @@ class StreamDecoder(DeltaDecoder):
         if reason := choice.get("finish_reason"):
             self.end.finish_reason = text_or_none(reason)
         delta = choice.get("delta") or {}
-        if delta.get("audio"):
-            raise MalformedAnswer(
-                "The stream holds audio, which is read in whole answers only (WIRE A16): ask "
-                "without streaming."
-            )
         added = Delta()
         if text := delta.get("content"):
             if reason == "content_filter":
                 self._text = SurrogateJoiner()
                 added.replaces_text = added.filtered = True
             added.text = self._text.feed(text)
+        if len(delta) > 1 or not text:
+            self._add_rest(added, delta)
+        if choice.get("logprobs"):
+            added.logprobs = logprobs_of(choice)
+        return self._given_out(added)
+
+    def _add_rest(self, added: Delta, delta: Mapping[str, Any]) -> None:
+        """What most deltas, which hold a piece of text alone, do without."""
+        if delta.get("audio"):
+            raise MalformedAnswer(
+                "The stream holds audio, which is read in whole answers only (WIRE A16): ask "
+                "without streaming."
+            )
         if reasoning := delta.get("reasoning_content"):
             added.reasoning = self._reasoning.feed(reasoning)
         if refusal := delta.get("refusal"):
@@ -109,9 +117,6 @@ class StreamDecoder(DeltaDecoder):
             added.tool_calls = self._pieces(calls)
         if delta.get("annotations"):
             added.annotations = citations(delta)
-        if choice.get("logprobs"):
-            added.logprobs = logprobs_of(choice)
-        return self._given_out(added)
 
     def _pieces(self, calls: Iterable[Mapping[str, Any]]) -> tuple[ToolCallDelta, ...]:
         self._calls.begin_event()
