@@ -12,7 +12,9 @@ PACKAGES = (
     "llama-index-core", "llama-index-llms-openai-like", "openai", "httpx", "pydantic",
     "pydantic-core",
 )  # fmt: skip
-_SWITCHES = ("_PROXY", "LANGSMITH_", "LANGCHAIN_", "OPENAI_", "MISTRAL_", "YC_")
+_SWITCHES = (
+    "_PROXY", "LANGSMITH_", "LANGCHAIN_", "OPENAI_", "MISTRAL_", "YC_", "PYTHONDONTWRITEBYTECODE",
+)  # fmt: skip
 
 
 def allow_many_files() -> None:
@@ -22,7 +24,10 @@ def allow_many_files() -> None:
 
 
 def clear_environment() -> None:
-    """Drop, for this process and those it starts, proxies, tracing, and settings of providers."""
+    """Drop, for this process and those it starts, what only some machines have set.
+
+    Proxies, tracing, settings of providers, and what has each import compile its modules anew.
+    """
     for name in [name for name in os.environ if any(part in name.upper() for part in _SWITCHES)]:
         del os.environ[name]
 

@@ -15,7 +15,6 @@ from langchain_core.tools import BaseTool
 from pydantic import BaseModel, model_validator
 
 from langchain_yandex_compat import content_blocks as content_blocks  # registers them
-from langchain_yandex_compat import structured_output
 from langchain_yandex_compat.connection import YandexConnection
 from langchain_yandex_compat.errors import langchain_errors
 from langchain_yandex_compat.messages import PROVIDER, ChunkMapper, from_completion, to_neutral
@@ -302,6 +301,8 @@ class ChatYandex(BaseChatModel, Generation, YandexConnection):
         service keep to the schema, "function_calling" calls it as a tool, "json_mode" asks for any
         JSON, described in the prompt. `include_raw` gives a dict of raw, parsed and parsing_error.
         """
+        from langchain_yandex_compat import structured_output  # its parsers take long to import
+
         with langchain_errors():
             plan = structured_output.plan(schema, method=method, strict=strict)
         model = self.bind_tools(

@@ -44,7 +44,9 @@ class Connection(BaseModel):
     the credential in plain text, and no client that was passed in.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True, hide_input_in_errors=True, defer_build=True
+    )
 
     folder_id: str | None = None
     """The folder that models are looked up in; default YC_FOLDER_ID."""

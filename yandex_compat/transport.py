@@ -4,11 +4,10 @@ from collections.abc import Callable, Hashable, Mapping
 from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import uuid4
 
 import httpx
-from tenacity import AsyncRetrying, RetryCallState, Retrying
 
 from yandex_compat import __version__, jsontext
 from yandex_compat.auth import identity_of
@@ -22,6 +21,9 @@ from yandex_compat.places import Places, shared_places
 from yandex_compat.pools import POOLS
 from yandex_compat.retries import RetryPolicy
 from yandex_compat.settings import Settings
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,8 @@ class Transport:
                 raise first.pop()
             return self._attempt(outgoing, deadline)
 
+        from tenacity import Retrying
+
         try:
             return Retrying(**self._retry_words(deadline))(attempt)
         except YandexError as error:
@@ -209,6 +213,8 @@ class Transport:
             if first:
                 raise first.pop()
             return await self._aattempt(outgoing, deadline)
+
+        from tenacity import AsyncRetrying
 
         try:
             return await AsyncRetrying(**self._retry_words(deadline))(attempt)
@@ -355,7 +361,7 @@ class Transport:
     def _retry_words(self, deadline: Deadline) -> dict[str, Any]:
         """The policy in tenacity's words."""
 
-        def wait(state: RetryCallState) -> float | None:
+        def wait(state: "RetryCallState") -> float | None:
             error = state.outcome.exception() if state.outcome else None
             if error is None:
                 return None

@@ -10,9 +10,10 @@ from functools import partial
 
 import httpx
 import pytest
+import tenacity
 from tenacity import AsyncRetrying, Retrying
 
-from yandex_compat import CompletionRequest, Message, YandexClient, transport
+from yandex_compat import CompletionRequest, Message, YandexClient
 from yandex_compat.emulator import Emulator
 
 KEY = "AQVN-test-secret-key-0123456789"
@@ -63,8 +64,8 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         waited.append(seconds)
 
     # Tenacity's sleeps are default arguments; to patch asyncio.sleep would hurry the emulator too.
-    monkeypatch.setattr(transport, "Retrying", partial(Retrying, sleep=waited.append))
-    monkeypatch.setattr(transport, "AsyncRetrying", partial(AsyncRetrying, sleep=awaited))
+    monkeypatch.setattr(tenacity, "Retrying", partial(Retrying, sleep=waited.append))
+    monkeypatch.setattr(tenacity, "AsyncRetrying", partial(AsyncRetrying, sleep=awaited))
     return waited
 
 

@@ -15,6 +15,7 @@ from functools import partial
 
 import httpx
 import pytest
+import tenacity
 from tenacity import AsyncRetrying, Retrying
 
 from langchain_yandex_compat import ChatYandex
@@ -25,7 +26,6 @@ from yandex_compat import (
     NoFreePlace,
     YandexClient,
     YandexError,
-    transport,
 )
 from yandex_compat import places as places_module
 from yandex_compat.deadlines import Deadline
@@ -431,7 +431,7 @@ def test_it_is_given_back_while_one_waits_to_try_again(make, emulator, request_o
     def asks(_: float) -> None:
         between.append(client.complete(request_of()).text)
 
-    monkeypatch.setattr(transport, "Retrying", partial(Retrying, sleep=asks))
+    monkeypatch.setattr(tenacity, "Retrying", partial(Retrying, sleep=asks))
     assert (client.complete(request_of()).text, between) == ("own", ["between"])
 
 
@@ -444,7 +444,7 @@ async def test_it_is_given_back_while_one_awaits_to_try_again(
     async def asks(_: float) -> None:
         between.append((await client.acomplete(request_of())).text)
 
-    monkeypatch.setattr(transport, "AsyncRetrying", partial(AsyncRetrying, sleep=asks))
+    monkeypatch.setattr(tenacity, "AsyncRetrying", partial(AsyncRetrying, sleep=asks))
     assert ((await client.acomplete(request_of())).text, between) == ("own", ["between"])
 
 
