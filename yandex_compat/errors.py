@@ -172,6 +172,8 @@ _STATUS_OF_TYPE = {
 }
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")  # a terminal would obey them
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+# A title stands at the beginning, and a hostile page is searched anew wherever it opens one.
+_HEAD = 8_000
 
 
 def error_from_response(
@@ -239,7 +241,7 @@ def _read(text: str) -> tuple[str, int | str | None, int | None]:
 
 
 def _page_title(text: str) -> str:
-    title = _TITLE.search(text)
+    title = _TITLE.search(text[:_HEAD])
     return f"a web page, not the service's own answer: {title[1]}" if title else text
 
 

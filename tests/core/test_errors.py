@@ -121,6 +121,12 @@ def test_an_empty_body_of_an_unknown_status_is_no_failure():
     assert str(made(599)).startswith("599: ")
 
 
+@pytest.mark.parametrize("text", ["<title>", "<title", "<title></title"])
+def test_pages_are_read_in_time_linear_in_their_length(text):
+    """A pattern that is quadratic would not end within the time of a test."""
+    assert str(made(502, text * 500_000)).startswith("502: <title")
+
+
 def test_long_bodies_are_shown_in_part_and_kept_whole():
     error = made(500, "x" * 10_000)
     assert "x" * 500 + "…" in str(error)
