@@ -228,7 +228,7 @@ def _read(text: str) -> tuple[str, int | str | None, int | None]:
     try:
         body = jsontext.decode(text)
     except ValueError:
-        return _line(_page_title(text)), None, None
+        return _line(_page_title(text.removeprefix("\ufeff"))), None, None
     error = (body.get("error") or body) if isinstance(body, dict) else body
     if not isinstance(error, dict):
         return _line(str(error)), None, None

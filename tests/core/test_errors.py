@@ -104,6 +104,7 @@ def test_each_status_has_its_kind(status, kind, retryable):  # WIRE C
             None,
         ),
         ("<html>bad words</html>", "<html>bad words</html>", None),
+        ("\ufeff<html>bad words</html>", "<html>bad words</html>", None),
         ('{"error":{"type":"x"}}', "{'type': 'x'}", None),
         ('["bad", "words"]', "['bad', 'words']", None),
         (b"bad \xff words", "bad \ufffd words", None),
