@@ -401,6 +401,23 @@ def test_a_broken_last_event_after_the_answers_end_means_nothing(tail):  # D10
     assert (given.text, given.finish_reason) == ("a", "stop")
 
 
+WHOLE = {"message": {"role": "assistant", "content": "one"}, "finish_reason": "stop", "index": 0}
+
+
+@pytest.mark.parametrize("frame", ["%s", "%s\n\n", "data: %s\n\ndata: [DONE]\n\n"])
+def test_a_whole_answer_in_the_place_of_a_stream_is_malformed(frame):
+    """Of a server that can't stream: its text must not be lost for an empty answer."""
+    body = frame % json.dumps({"id": "c1", "choices": [WHOLE]})
+    with pytest.raises(MalformedAnswer, match=r"whole answer.*without streaming"):
+        read(body.encode())
+
+
+def test_a_whole_message_behind_its_deltas_means_nothing():
+    last = {"id": "c1", "choices": [WHOLE | {"delta": {}}]}
+    deltas = read(chunk({"content": "one"}), b"data: " + json.dumps(last).encode() + b"\n\n")
+    assert [delta.text for delta in deltas] == ["one", ""]
+
+
 @pytest.mark.parametrize(
     "page",
     [b"<html>\n<title>502</title>\n\n</html>", b"<html>502</html>", b"upstream connect error\n"],

@@ -5,11 +5,12 @@ from typing import Any
 
 from yandex_compat.completion import (
     CUT_SHORT,
+    Completion,
     CompletionRequest,
     Delta,
     ToolCallDelta,
 )
-from yandex_compat.errors import MalformedAnswer
+from yandex_compat.errors import MalformedAnswer, YandexError
 from yandex_compat.framing import SSEFraming
 from yandex_compat.jsontext import SurrogateJoiner
 from yandex_compat.tool_calls import CallIds, ToolCallAssembler, mint_id
@@ -42,6 +43,7 @@ class StreamDecoder(DeltaDecoder):
         self._refusal = SurrogateJoiner()
         self._size = 0
         self._said: tuple[Any, ...] = ()
+        self._is_whole = False
         self._calls = ToolCallAssembler(CallIds(request.messages, mint), ToolNames(request))
 
     @property
@@ -87,9 +89,9 @@ class StreamDecoder(DeltaDecoder):
         end.system_fingerprint = text_or_none(fingerprint) or end.system_fingerprint
 
     def _choice(self, choice: Mapping[str, Any]) -> list[Delta]:
+        delta = choice.get("delta") or self._nothing(choice)
         if reason := choice.get("finish_reason"):
             self.end.finish_reason = text_or_none(reason)
-        delta = choice.get("delta") or {}
         added = Delta()
         if text := delta.get("content"):
             if reason == "content_filter":
@@ -117,6 +119,21 @@ class StreamDecoder(DeltaDecoder):
             added.tool_calls = self._pieces(calls)
         if delta.get("annotations"):
             added.annotations = citations(delta)
+
+    def _nothing(self, choice: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What a choice without a delta says; MalformedAnswer where it is a whole answer's."""
+        if choice.get("message") and self.partial == Completion():
+            self._is_whole = True
+            raise self._interruption()
+        return {}
+
+    def _interruption(self) -> YandexError:
+        if not self._is_whole:
+            return super()._interruption()
+        return MalformedAnswer(
+            "A whole answer came in the place of a stream, which what base_url leads to can't "
+            "send: ask without streaming."
+        )
 
     def _pieces(self, calls: Iterable[Mapping[str, Any]]) -> tuple[ToolCallDelta, ...]:
         self._calls.begin_event()
