@@ -160,13 +160,18 @@ _ROWS = (
         "Check model: it was sent as {model}{close}, and client.models() lists those there are. "
         "If none is found, check base_url: {address} was asked.",
     ),
-    _Row((404,), "", "", "Check base_url: {address} was asked."),
+    _Row((404, 405), "", "", "Check base_url: {address} was asked."),
     _Row(
         range(300, 400), "", "",
         "Check base_url: {address} was asked, and no redirect is followed, since a key must not "
         "go to another host.",
     ),
     # Quotas (WIRE Quotas).
+    _Row(
+        # As a limit, 0 would let all pass.
+        (429,), r"allowed 0\b", "",
+        "There is no quota at all: ask for one, or take another model.",
+    ),
     _Row(
         (429,), r"allowed (?P<allowed>\d+)", "generation",
         "Set max_concurrency={allowed}, or less where other processes share the quota, so that "

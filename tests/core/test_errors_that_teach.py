@@ -271,8 +271,10 @@ TOLD_BY_TASK = [
      "A URI is written emb://FOLDER/NAME/BRANCH")),
     ("embed", (400, "number of input tokens must be no more than 2048"), "Split the text"),
     ("embed", (504, "slow"), "failure is the service's own"),
+    ("embed", (429, "quota limit exceed: allowed 0 requests"), "no quota at all: ask for one"),
     ("tokenize", (429, "quota limit exceed: allowed 50 requests"), "Send fewer requests at once"),
     ("models", (403, "no"), r"ai\.languageModels\.user in the folder test-folder, or set folder"),
+    ("models", (405, "Method Not Allowed"), r"Check base_url: GET https://ai"),
     ("models", (404, "no"), r"Check base_url: GET https://ai\.api\.cloud\.yandex\.net/v1/models"),
     ("operation", (404, "no"), "Check the operation's id.*/operations/op1 was asked"),
     ("stored", (404, "no"), "Check the id that was asked for, and base_url: GET "),
@@ -316,6 +318,7 @@ TOLD_BY_MODEL = [
     ("new", (413, "number of tokens is 9, too many tokens"), r"a model with a larger context\.$"),
     ("llama", (400, "max_tokens must not exceed 2000"), "Change max_tokens as the message says"),
     ("yandexgpt", (413, "Request Entity Too Large"), "fewer or smaller images"),
+    ("yandexgpt", (429, "quota limit exceed: allowed 0 requests"), "no quota at all: ask for one"),
     ("yandexgpt", (429, "slow down"), "Set max_concurrency to fewer generations at once"),
     ("yandexgtp", (404, "no such model"), (r"gpt://test-folder/yandexgtp/latest \(did you mean "
      r"'yandexgpt'\?\), and client\.models\(\)")),
