@@ -27,7 +27,7 @@ _PATHS = (
     (r"/operations/.+", "operation"),
 )
 # Every format names the model first, so that no long body is searched.
-_MODEL = re.compile(rb'"model(?:Uri)?": ?"([^"\\]*)"')
+_MODEL = re.compile(rb'\{"model(?:Uri)?": ?"([^"\\]*)"')
 _BEGINNING = 500
 # What a credential of each kind begins with.
 _BEGINNINGS = {"IAM token": r"t1\.", "OAuth token": r"y[0-6]_", "API key": "AQVN"}
@@ -42,7 +42,7 @@ def asked_of(request: httpx.Request, settings: Settings, secrets: Collection[str
         "credential": f"auth={type(settings.auth).__name__}(…)",
         "other_api": "chat" if "native generation" in traits else "completion",
     }
-    found = _MODEL.search(request.content[:_BEGINNING])
+    found = _MODEL.match(request.content[:_BEGINNING])
     model = found[1].decode(errors="replace") if found else ""
     if model:
         profile, close = catalogue.profile_for(model), catalogue.close_name(model)
