@@ -282,6 +282,25 @@ def test_an_escaped_credential_is_blotted_out_of_the_body_as_well(client_over, r
     assert "/def" not in str(caught.value)
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("escaped", [str, ESCAPED["every sign"]])
+def test_no_half_of_a_credential_stands_at_the_cut_of_an_answer(
+    client_over, request_of, escaped, streamed
+):
+    """Not even in signs that no key has, which a header of one's own may have."""
+    secret = "Pa55:of,the@gate#one$two%three"
+    for before in range(150, 200):
+        body = "no " * (before // 3) + " " * (before % 3) + escaped(secret) + " was taken"
+        data = f"data: {body}\n\n" if streamed else body
+        client = client_over(
+            lambda _, data=data: httpx.Response(200, text=data), default_headers={"X-Key": secret}
+        )
+        with pytest.raises(MalformedAnswer, match="no no") as caught:
+            list(client.stream(request_of())) if streamed else client.complete(request_of())
+        assert "Pa" not in str(caught.value)
+        assert "0050" not in str(caught.value)
+
+
 HEADERS = {
     "x-proxy-auth": f"Bearer {KEY}-of-a-proxy",
     "X-My-Token": f"{KEY}-of-mine",

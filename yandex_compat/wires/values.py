@@ -10,7 +10,7 @@ from yandex_compat.jsontext import SurrogateJoiner
 WRONG_SHAPE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What reading an answer of another shape than documented raises."""
 
-_LAST_WORD = re.compile(r"[\w.~+/=-]+\Z")
+_LAST_WORD = re.compile(r"""[^\s"<>]+\Z""")
 
 
 def body_of(what: str, data: bytes) -> Any:  # noqa: ANN401 -- JSON is any value
