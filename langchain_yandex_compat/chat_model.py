@@ -59,9 +59,9 @@ class ChatYandex(BaseChatModel, Generation, YandexConnection):
 
     if not TYPE_CHECKING:  # the words are known by the fields
 
-        def __init__(self, *args: Any, **words: Any) -> None:
+        def __init__(self, /, **words: Any) -> None:
             self._veil(words)  # before LangChain's own constructor holds them
-            super().__init__(*args, **words)
+            super().__init__(**words)
 
     @classmethod
     def _prepared(cls, words: dict[str, Any]) -> dict[str, Any]:

@@ -22,8 +22,9 @@ def init_chat_model(
     """
     provider, colon, name = model.partition(":")
     if model_provider is None and colon and provider == PROVIDER:
-        return ChatYandex(model=name, **words)
+        model, model_provider = name, PROVIDER
     if model_provider == PROVIDER:
+        ChatYandex._veil(words)  # this frame holds them as well
         return ChatYandex(model=model, **words)
     try:
         from langchain.chat_models import init_chat_model as of_other_providers

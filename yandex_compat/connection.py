@@ -94,11 +94,11 @@ class Connection(BaseModel):
     _made: tuple[Hidden[tuple[Any, ...]], YandexClient] | None = PrivateAttr(default=None)
 
     if not TYPE_CHECKING:  # the words are known by the fields
-
-        def __init__(self, *args: Any, **words: Any) -> None:
+        # Words only: a key given without its word is refused before any frame holds it.
+        def __init__(self, /, **words: Any) -> None:
             self._veil(words)
             try:
-                super().__init__(*args, **words)
+                super().__init__(**words)
             except ValidationError as error:
                 told = _without_values(error)
             else:

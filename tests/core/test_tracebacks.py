@@ -14,7 +14,7 @@ import httpx
 import pytest
 from pydantic import ValidationError, model_validator
 
-from langchain_yandex_compat import ChatYandex, YandexEmbeddings
+from langchain_yandex_compat import ChatYandex, YandexEmbeddings, init_chat_model
 from llamaindex_yandex_compat import YandexEmbedding, YandexLLM
 from yandex_compat import (
     ApiKeyAuth,
@@ -109,6 +109,23 @@ def test_no_constructor_that_fails_shows_a_secret(kind, given):
         with pytest.raises((TypeError, ValidationError, YandexError)) as caught:
             kind(**words)
         assert leaks(caught.value) == [], wrong
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_no_key_without_its_word_shows_itself(kind):
+    with pytest.raises(TypeError, match="takes 1 positional argument") as caught:
+        kind(SECRET)
+    assert leaks(caught.value) == []
+
+
+@pytest.mark.parametrize("given", GIVEN)
+def test_no_model_made_by_a_text_that_fails_shows_a_secret(given):
+    for other in WRONG.values():
+        words = {"folder_id": "f", **other, **GIVEN[given]()}
+        for called in ({"model": "yandex:yandexgpt"}, {"model": "m", "model_provider": "yandex"}):
+            with pytest.raises((ValidationError, YandexError)) as caught:
+                init_chat_model(**called, **words)
+            assert leaks(caught.value) == []
 
 
 @pytest.mark.parametrize("kind", CLASSES[1:])
