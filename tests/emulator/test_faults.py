@@ -555,6 +555,7 @@ def test_by_an_admin_call(emulator, client):
         ({"rate": 1, "seed": 0.5}, "seed"),
         ({"rate": 1, "retry_after": -1}, "retry_after"),
         ({"rate": 1, "retry_after": 0.5}, "retry_after"),
+        ({"rate": 1, "retry_after": 86_401}, "retry_after"),
         ({"rate": 1, "stall": -1}, "stall"),
         ({"rate": 1, "pause": -1}, "pause"),
     ],

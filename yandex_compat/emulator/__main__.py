@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from .access import Access
-from .faults import FAULT_KINDS, FaultPlan
+from .faults import FAULT_KINDS, LONGEST_RETRY_AFTER, FaultPlan
 from .operations import Operations
 from .server import Listener
 from .service import Service
@@ -113,7 +113,7 @@ def _add_faults(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--fault-retry-after",
-        type=_whole(0, 86_400),
+        type=_whole(0, LONGEST_RETRY_AFTER),
         metavar="SECONDS",
         help="what 429-retry-after and 429-retry-date ask to wait, in whole seconds (1)",
     )

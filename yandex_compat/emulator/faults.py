@@ -26,6 +26,7 @@ FaultKind = Literal[
     "slow",
 ]
 FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
+LONGEST_RETRY_AFTER = 86_400  # seconds; a date has an end
 
 _NATIVE = "/foundationModels/v1"
 _COUNTED = {
@@ -62,7 +63,7 @@ class FaultPlan(Strict):
     rate: Annotated[float, Field(ge=0, le=1)]
     seed: int = 0
     kinds: Annotated[tuple[FaultKind, ...], Field(min_length=1)] = FAULT_KINDS
-    retry_after: Annotated[int, Field(ge=0)] = 1
+    retry_after: Annotated[int, Field(ge=0, le=LONGEST_RETRY_AFTER)] = 1
     stall: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     pause: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.005
 
