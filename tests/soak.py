@@ -310,7 +310,7 @@ def _memory(plan: Plan, seen: Run, fifth: int) -> float:
     """Mean bytes while that fifth of the requests ended, counted from 0."""
     low, high = (plan.count * one / 5 for one in (fifth, fifth + 1))
     samples = [size for ended, size in seen.memory if low <= ended <= high]
-    return sum(samples) / max(1, len(samples))
+    return sum(samples) / len(samples)
 
 
 def main() -> int:
