@@ -22,6 +22,7 @@ None derives from ValueError or TypeError: LlamaIndex's query engines swallow th
 "Empty Response".
 """
 
+import math
 import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
@@ -267,9 +268,12 @@ def _seconds(value: str | None) -> float | None:
     if value is None:
         return None
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
     except ValueError:
         pass
+    else:
+        # Whoever sleeps as long as an error says can't sleep for ever.
+        return max(0.0, seconds) if math.isfinite(seconds) else None
     try:
         date = parsedate_to_datetime(value)
         if date.tzinfo is None:
