@@ -949,13 +949,17 @@ async def test_several_answers_come_in_a_whole_one_only(emulator, client, reques
 
 
 @pytest.mark.parametrize("way", ["complete", "acomplete", "stream", "astream"])
-async def test_headers_of_the_answer_are_told_but_for_cookies(client_over, request_of, way):
+async def test_headers_of_the_answer_are_told_but_for_cookies_and_keys(
+    client_over, request_of, way
+):
     text = WHOLE if "complete" in way else FIRST + SECOND + DONE
-    headers = {"x-server-trace-id": "t1", "Set-Cookie": "session=s"}
+    secret = {"Set-Cookie": "session=s", "Authorization": "Api-Key repeated"}
+    headers = {"x-server-trace-id": "t1", **secret}
     client = client_over(lambda _: httpx.Response(200, text=text, headers=headers))
     told = (await asked(client, way, request_of())).headers
     assert told["x-server-trace-id"] == "t1"
     assert "session=s" not in str(told)
+    assert "repeated" not in str(told)
 
 
 @pytest.mark.parametrize(

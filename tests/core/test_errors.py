@@ -220,6 +220,7 @@ def test_each_kind_says_what_to_do(status, advice):  # D11
         "number of input tokens must be no more than 32000, got 40000",
         "too many tokens",
         "prompt tokens exceed the limit",
+        "the input must not exceed 8192 tokens",
         "input is longer than 8192 tokens",
     ],
 )

@@ -278,6 +278,7 @@ TOLD_BY_TASK = [
     ("models", (404, "no"), r"Check base_url: GET https://ai\.api\.cloud\.yandex\.net/v1/models"),
     ("operation", (404, "no"), "Check the operation's id.*/operations/op1 was asked"),
     ("labels", (403, "no"), "the folder test-folder, or set folder_id"),
+    ("page", (404, "no"), r"base_url: GET https://\S+/chat/completions was asked"),
     ("stored", (404, "no"), "Check the id that was asked for, and base_url: GET "),
 ]  # fmt: skip
 ASK = {
@@ -286,6 +287,7 @@ ASK = {
     "models": lambda client: client.models(),
     "operation": lambda client: client.operation("op1"),
     "stored": lambda client: client.stored.retrieve("c1"),
+    "page": lambda client: client.stored.page(metadata={"of": "a person"}),
     "labels": lambda client: client.stored.update("c1", {"model": "a label"}),
 }
 AASK = {
@@ -294,6 +296,7 @@ AASK = {
     "models": lambda client: client.amodels(),
     "operation": lambda client: client.aoperation("op1"),
     "stored": lambda client: client.stored.aretrieve("c1"),
+    "page": lambda client: client.stored.apage(metadata={"of": "a person"}),
     "labels": lambda client: client.stored.aupdate("c1", {"model": "a label"}),
 }
 

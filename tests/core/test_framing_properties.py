@@ -7,6 +7,7 @@ import gc
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from hypothesis import example, given
@@ -107,6 +108,7 @@ def small_events():
 @every_framer
 @given(data=st.lists(SIGNS, max_size=80).map(b"".join), sizes=SIZES)
 @example(data=b"data: a\n\ndata: " + b"x" * 60 + b"\n\ndata: b\n\n", sizes=[200])
+@example(data=b"data: " + b"x" * 34 + b"\r\n\r\n", sizes=[41, 3])
 @example(data=b'{"a":1}\n' + b"x" * 60 + b"\n{}\n", sizes=[200])
 def test_what_is_too_large_is_so_wherever_it_is_cut(small_events, framer, reference, data, sizes):
     """What came whole before it is given out first, and nothing after it."""
@@ -159,6 +161,17 @@ def test_what_is_held_is_bounded(monkeypatch, framer, reference, part):
         most = max(most, held(frames))
     # An array that grows has room to spare, an eighth and a little.
     assert most <= 4_000 * 9 / 8 + len(part) + 500
+
+
+@every_framer
+@pytest.mark.parametrize("part", [b"x" * 1_000, b"data: " + b"x" * 1_000 + b"\n"])
+def test_what_is_refused_is_let_go(monkeypatch, framer, reference, part):
+    monkeypatch.setattr(framing, "MAX_EVENT_BYTES", 10_000)
+    frames = framer()
+    with suppress(FramingError):
+        for _ in range(20):
+            frames.feed(part)
+    assert held(frames) < 2_000
 
 
 @every_framer

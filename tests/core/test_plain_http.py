@@ -27,8 +27,9 @@ OWN = [
 ]  # fmt: skip
 PRIVATE = [
     "vllm", "vllm.", "VLLM", "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.2",
-    "169.254.169.254", "100.64.0.1", "[fe80::1]", "[fd00::1]", "[::ffff:10.0.0.1]", "mac.local",
-    "llm.default.svc", "llm.default.svc.cluster.local", "host.docker.internal", "gpu.home.arpa",
+    "169.254.169.254", "100.64.0.1", "[fe80::1]", "[fd00::1]", "[fc00::1]", "[::ffff:10.0.0.1]",
+    "mac.local", "llm.default.svc", "llm.default.svc.cluster.local", "host.docker.internal",
+    "gpu.home.arpa",
 ]  # fmt: skip
 PUBLIC = [
     "example.com", "ai.api.cloud.yandex.net", "8.8.8.8", "172.32.0.1", "172.15.0.1", "11.0.0.1",

@@ -54,7 +54,10 @@ def leaks(error: BaseException) -> list[str]:
             for name, value in (frame.locals or {}).items()
             if SECRET in value
         ]
-        texts = {"str": str(one), "repr": repr(one), "dict": repr(vars(one))}
+        # A request's repr hides the headers that it holds.
+        request = vars(one).get("_request")
+        sent = repr(request.headers.raw) if request else ""
+        texts = {"sent": sent, "str": str(one), "repr": repr(one), "dict": repr(vars(one))}
         if isinstance(one, YandexError):
             texts["pickle"] = pickle.dumps(one).decode("latin-1")
         found += [f"{type(one).__name__}: {name}" for name, text in texts.items() if SECRET in text]

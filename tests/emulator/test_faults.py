@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
@@ -195,6 +196,14 @@ def test_retry_after_in_both_spellings(emulator):
     assert asked.headers["retry-after"].endswith(" GMT")
     # The server renews its date once a second; the other is rounded up.
     assert 3_600 <= (then - now).total_seconds() <= 3_630
+
+
+def test_nobody_is_asked_to_come_before_the_seconds_are_over(emulator):
+    for _ in range(3):
+        before = datetime.now(UTC)
+        asked, _ = struck(emulator, "429-retry-date", chat(), retry_after=5)
+        then = parsedate_to_datetime(asked.headers["retry-after"])
+        assert then >= before + timedelta(seconds=5)
 
 
 def test_a_refused_connection_is_kept_alive(emulator, client):

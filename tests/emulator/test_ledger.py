@@ -128,6 +128,13 @@ def test_half_an_event_says_nothing():
     assert sent_text(event) == ("a", True)
 
 
+def test_the_usage_behind_the_end_and_another_answer_s_text_change_nothing():  # WIRE A5
+    choices = [[{"index": 0, "delta": {"content": "a"}, "finish_reason": "stop"}],
+               [{"index": 1, "delta": {"content": "b"}}], []]  # fmt: skip
+    events = [f"data: {json.dumps({'choices': one})}\n\n" for one in choices]
+    assert sent_text("".join(events).encode()) == ("a", True)
+
+
 @pytest.mark.parametrize(
     ("path", "body", "question"),
     [
