@@ -194,6 +194,14 @@ def test_a_stream_without_a_final_status_is_interrupted(data, said):  # D10
     assert raised.value.retryable
 
 
+@pytest.mark.parametrize("calls", [[1], [{}], [{"functionCall": {"name": 1}}], {"a": 1}, 1])
+def test_calls_of_another_shape_under_an_unknown_status_are_malformed(calls):
+    """Such an answer ends with its body, when its calls are read."""
+    data = line(None, "SOMETHING_NEW", toolCallList={"toolCalls": calls})
+    with pytest.raises(MalformedAnswer, match="another shape"):
+        read(data)
+
+
 @pytest.mark.parametrize("page", [b"<html>502</html>", b"<html>\n<b>502</b>", b"\xef\xbb\xbfoops"])
 def test_a_body_that_is_no_stream_is_malformed(page):
     with pytest.raises(MalformedAnswer, match=r"'(<html>|oops)"):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from yandex_compat import jsontext
 from yandex_compat.completion import (
     CompletionRequest,
     Delta,
@@ -91,7 +92,11 @@ class StreamDecoder(DeltaDecoder):
 
     def _finish(self) -> list[Delta]:
         reason = self.end.finish_reason = reason_of(self._status)
-        called = self._calls.of(self._called, reason)
+        try:
+            called = self._calls.of(self._called, reason)
+        except WRONG_SHAPE as error:
+            # A stream that ends with its body is out of reach of what catches those of a line.
+            raise misshapen("A line of the stream", error, jsontext.encode(self._called)) from None
         self.done = True
         pieces = [_piece(number, call) for number, call in enumerate(called)]
         return self._given_out(Delta(tool_calls=tuple(pieces), final=self.end))
