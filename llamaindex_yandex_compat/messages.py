@@ -29,6 +29,7 @@ from yandex_compat import (
     Completion,
     Delta,
     ImagePart,
+    MalformedAnswer,
     Message,
     TextPart,
     ToolCall,
@@ -289,17 +290,24 @@ def _logprobs(completion: Completion) -> list[list[LogProb]] | None:
     """A list for each token: the likeliest in its place, or itself where those were not asked."""
     if not completion.logprobs:
         return None
-    return [
-        [
-            LogProb(
-                token=one.get("token") or "",
-                logprob=one.get("logprob") or 0.0,
-                bytes=one.get("bytes") or [],
-            )
-            for one in token.get("top_logprobs") or [token]
+    try:
+        return [
+            [
+                LogProb(
+                    token=one.get("token") or "",
+                    logprob=one.get("logprob") or 0.0,
+                    bytes=one.get("bytes") or [],
+                )
+                for one in token.get("top_logprobs") or [token]
+            ]
+            for token in completion.logprobs.get("content", ())
         ]
-        for token in completion.logprobs.get("content", ())
-    ]
+    except (AttributeError, TypeError, ValueError) as error:  # pydantic's is a ValueError
+        kind = type(error).__name__
+    raise MalformedAnswer(
+        f"The answer's log probabilities have another shape than documented ({kind}): leave "
+        f"logprobs out, or ask again."
+    )
 
 
 def _raw(completion: Completion) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from llamaindex_yandex_compat.messages import to_completion_response
 from yandex_compat import (
     AuthenticationError,
     ConfigurationError,
+    MalformedAnswer,
     StreamInterrupted,
     UnsupportedError,
     YandexError,
@@ -337,19 +338,37 @@ TOKENS = [
 ]
 
 
-@pytest.mark.parametrize("form", ["chat", "stream_chat", "complete", "astream_complete"])
-async def test_log_probabilities_are_told(llm, form, emulator):  # WIRE A16, T19
-    choice = {"logprobs": {"content": TOKENS}, "finish_reason": "stop"}
+def reported(form, tokens):
+    """The script of an answer with these log probabilities."""
+    choice = {"logprobs": {"content": tokens}, "finish_reason": "stop"}
     if "stream" in form:
         event = {"choices": [choice | {"delta": {"content": "Hi!"}}]}
-        emulator.script({"chunks": [f"data: {json.dumps(event)}\n\n", "data: [DONE]\n\n"]})
-    else:
-        body = {"choices": [choice | {"message": {"content": "Hi!"}}]}
-        emulator.script({"status": 200, "body": body})
+        return {"chunks": [f"data: {json.dumps(event)}\n\n", "data: [DONE]\n\n"]}
+    return {"status": 200, "body": {"choices": [choice | {"message": {"content": "Hi!"}}]}}
+
+
+with_log_probabilities = pytest.mark.parametrize(
+    "form", ["chat", "stream_chat", "complete", "astream_complete"]
+)
+
+
+@with_log_probabilities
+async def test_log_probabilities_are_told(llm, form, emulator):  # WIRE A16, T19
+    emulator.script(reported(form, TOKENS))
     *_, last = await ask(llm, form, logprobs=True)
     read = [[(one.token, one.logprob) for one in token] for token in last.logprobs]
     assert read == [[("Ho", -0.1)], [("!", -1.5)]]
     assert last.raw["logprobs"] == {"content": TOKENS}
+
+
+@with_log_probabilities
+@pytest.mark.parametrize(
+    "odd", [{"top_logprobs": "x"}, {"top_logprobs": 1}, {"bytes": "x"}, {"token": 5}]
+)
+async def test_log_probabilities_of_another_shape_are_malformed(llm, form, emulator, odd):  # T4
+    emulator.script(reported(form, [TOKENS[1] | odd]))
+    with pytest.raises(MalformedAnswer, match="log probabilities"):
+        await ask(llm, form, logprobs=True)
 
 
 async def test_what_else_an_answer_reports_is_in_raw(llm, emulator):  # WIRE A16
