@@ -133,7 +133,7 @@ def test_no_model_made_by_a_text_that_fails_shows_a_secret(given):
 
 @pytest.mark.parametrize("kind", CLASSES[1:])
 @pytest.mark.parametrize("given", GIVEN)
-def test_no_word_of_a_call_and_no_assignment_that_fails_shows_a_secret(kind, given):
+def test_no_assignment_that_fails_shows_a_secret(kind, given):
     model = kind(api_key=SECRET, folder_id="f", default_headers={"X-Token": SECRET})
     model.timeout = -1
     for word, value in GIVEN[given]().items():
