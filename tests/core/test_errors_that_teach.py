@@ -493,6 +493,25 @@ async def test_no_answer_teaches(client_over, api, failure, kind, advice):
         assert str(error).isprintable()
 
 
+@pytest.mark.parametrize(
+    ("failure", "word"),
+    [
+        (httpx.ConnectTimeout, "connect_timeout=2"),
+        (httpx.ReadTimeout, "first_byte_timeout=3"),
+        (httpx.WriteTimeout, "timeout=4"),
+        (httpx.PoolTimeout, "timeout=4"),
+    ],
+)
+async def test_each_timeout_names_its_word(client_over, failure, word):
+    def broken(_: httpx.Request) -> httpx.Response:
+        raise failure("slow")
+
+    timeouts = {"connect_timeout": 2, "first_byte_timeout": 3, "timeout": 4}
+    for way in WAYS:
+        error = await failed(client_over(broken, max_retries=0, **timeouts), way)
+        assert f", {word} s). Try again, or raise {word.partition('=')[0]} " in str(error)
+
+
 @every_api
 @pytest.mark.parametrize("way", ["complete", "acomplete"])
 async def test_a_page_in_the_place_of_an_answer_teaches(client_over, api, way):

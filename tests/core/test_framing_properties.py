@@ -90,6 +90,9 @@ every_framer = pytest.mark.parametrize(("framer", "reference"), FRAMERS, ids=["s
 @given(data=BODIES, sizes=SIZES)
 @example(data=b"data\ndata: a\n\n", sizes=[1])
 @example(data=b"data: a\r\n\r\ndata: b\r\rdata: c\n\n", sizes=[1, 0, 2])
+@example(data=b'{"a":[\n{}\n]\n}\n\n', sizes=[3])
+@example(data=b'{"a":1}\n\ndata: b\n}\n\n', sizes=[3])
+@example(data=b"data:   \n\n", sizes=[3])
 def test_any_cuts_give_what_the_reference_gives(framer, reference, data, sizes):
     expected = (reference(data), False)
     assert framed(framer(), [data]) == expected

@@ -308,6 +308,8 @@ HEADERS = {
     "Accept": "application/json",
     "x-app": "yandexgpt",
     "x-key-number": "1",
+    "x-short-token": "8-signs.",
+    "x-shorter-token": "7-signs",
 }
 
 
@@ -324,6 +326,7 @@ def test_headers_that_name_a_secret_are_blotted_out_and_no_others(client_over, r
     def service(request):
         token = request.headers["x-proxy-auth"].split()[1]
         told = f"{token}, {request.headers['x-my-token']}, b1gfolder01234 yandexgpt 1"
+        told += " 8-signs. 7-signs"
         if failing == "unreachable":
             raise httpx.ConnectError(told)
         if failing == "broken":
@@ -331,7 +334,7 @@ def test_headers_that_name_a_secret_are_blotted_out_and_no_others(client_over, r
         return httpx.Response(403, text=told, headers={"content-type": "application/json"})
 
     client = client_over(service, default_headers=HEADERS, max_retries=0)
-    expected = r"\*\*\*, \*\*\*, b1gfolder01234 yandexgpt 1"
+    expected = r"\*\*\*, \*\*\*, b1gfolder01234 yandexgpt 1 \*\*\* 7-signs"
     with pytest.raises(YandexError, match=expected) as caught:
         list(client.stream(request_of()))
     assert KEY not in everything_of(caught.value)

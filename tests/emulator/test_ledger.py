@@ -12,6 +12,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from yandex_compat.emulator import Emulator
+from yandex_compat.emulator.connections import Connections
 from yandex_compat.emulator.ledger import Ledger, question_of, sent_text
 
 YANDEX = "gpt://test-folder/yandexgpt/latest"
@@ -201,6 +202,15 @@ def test_over_http_with_the_peaks_and_forgotten(emulator, ask):
     assert len(emulator.requests) == 1
     ask("Hi")
     assert one(emulator)["number"] == 1
+
+
+def test_the_peak_begins_anew_with_what_is_open():
+    connections = Connections()
+    for _ in range(3):
+        connections.opened()
+    connections.closed()
+    connections.begin_anew()
+    assert (connections.now, connections.peak) == (2, 2)
 
 
 def test_open_connections_now_and_at_the_peak():
