@@ -7,12 +7,38 @@ from yandex_compat.completion import CUT_SHORT, Citation, Completion, Delta, Log
 from yandex_compat.jsontext import is_object
 from yandex_compat.messages import ToolCall
 
+# So many pieces are made one: each takes ten times as much memory as the signs that it adds.
+_BLOCK = 256
+
+
+class _Pieces:
+    """A text that comes in pieces."""
+
+    __slots__ = ("_blocks", "_pieces")
+
+    def __init__(self) -> None:
+        self._blocks: list[str] = []
+        self._pieces: list[str] = []
+
+    def add(self, piece: str) -> None:
+        self._pieces.append(piece)
+        if len(self._pieces) == _BLOCK:
+            self._blocks.append("".join(self._pieces))
+            self._pieces.clear()
+
+    def joined(self) -> str:
+        """All of it, which costs whoever asks after each piece the new ones only in list work."""
+        if self._pieces or len(self._blocks) > 1:
+            self._blocks[:] = ["".join((*self._blocks, *self._pieces))]
+            self._pieces.clear()
+        return self._blocks[0] if self._blocks else ""
+
 
 @dataclass(slots=True)
 class _OpenCall:
     id: str = ""
     name: str = ""
-    arguments: list[str] = field(default_factory=list)
+    arguments: _Pieces = field(default_factory=_Pieces)
     custom: bool = False
 
 
@@ -30,9 +56,9 @@ class Accumulator:
     )
 
     def __init__(self) -> None:
-        self._text: list[str] = []
-        self._reasoning: list[str] = []
-        self._refusal: list[str] = []
+        self._text = _Pieces()
+        self._reasoning = _Pieces()
+        self._refusal = _Pieces()
         self._calls: dict[int, _OpenCall] = {}
         self._annotations: list[Citation] = []
         self._logprobs: dict[str, list[Any]] = {}
@@ -41,19 +67,19 @@ class Accumulator:
     def add(self, delta: Delta) -> None:
         """Add one delta."""
         if delta.replaces_text:
-            self._text.clear()
+            self._text = _Pieces()
         if delta.text:
-            self._text.append(delta.text)
+            self._text.add(delta.text)
         if delta.reasoning:
-            self._reasoning.append(delta.reasoning)
+            self._reasoning.add(delta.reasoning)
         if delta.refusal:
-            self._refusal.append(delta.refusal)
+            self._refusal.add(delta.refusal)
         for piece in delta.tool_calls:
             call = self._calls.setdefault(piece.index, _OpenCall())
             call.id = piece.id or call.id
             call.name = piece.name or call.name
             if piece.arguments:
-                call.arguments.append(piece.arguments)
+                call.arguments.add(piece.arguments)
             call.custom = call.custom or piece.custom
         if delta.annotations:
             self._annotations += delta.annotations
@@ -65,12 +91,12 @@ class Accumulator:
     @property
     def text(self) -> str:
         """All text so far."""
-        return self._joined(self._text)
+        return self._text.joined()
 
     @property
     def reasoning(self) -> str:
         """All reasoning so far."""
-        return self._joined(self._reasoning)
+        return self._reasoning.joined()
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
@@ -84,7 +110,7 @@ class Accumulator:
             ToolCall(
                 call.id,
                 call.name,
-                self._joined(call.arguments) or ("" if call.custom else nothing),
+                call.arguments.joined() or ("" if call.custom else nothing),
                 call.custom,
             )
             for _, call in sorted(self._calls.items())
@@ -94,7 +120,7 @@ class Accumulator:
     def calls_are_complete(self) -> bool:
         """Whether every call's arguments are a whole JSON object, or free text, which may be."""
         return all(
-            call.custom or is_object(self._joined(call.arguments)) for call in self._calls.values()
+            call.custom or is_object(call.arguments.joined()) for call in self._calls.values()
         )
 
     def completion(self) -> Completion:
@@ -103,7 +129,7 @@ class Accumulator:
         return Completion(
             text=self.text,
             reasoning=self.reasoning,
-            refusal=self._joined(self._refusal),
+            refusal=self._refusal.joined(),
             tool_calls=self.tool_calls,
             annotations=tuple(self._annotations),
             logprobs=self._logprobs or None,
@@ -122,10 +148,3 @@ class Accumulator:
     def _add_logprobs(self, logprobs: Logprobs) -> None:
         for word, tokens in logprobs.items():
             self._logprobs.setdefault(word, []).extend(tokens)
-
-    @staticmethod
-    def _joined(pieces: list[str]) -> str:
-        # Kept joined, so that asking after every chunk costs the new pieces only in list work.
-        if len(pieces) > 1:
-            pieces[:] = ["".join(pieces)]
-        return pieces[0] if pieces else ""

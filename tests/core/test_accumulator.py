@@ -1,5 +1,7 @@
 """Deltas folded into a completion."""
 
+import tracemalloc
+
 import pytest
 
 from yandex_compat import Accumulator, Completion, Delta, StreamEnd, ToolCall, ToolCallDelta, Usage
@@ -98,5 +100,15 @@ def test_no_arguments_are_an_empty_object_only_where_the_model_ended_its_answer(
 def test_pieces_of_arguments_are_put_together_when_asked_for():
     """Put together with each piece, long arguments would take time that grows with their square."""
     made = folded(part(0, "1", "f", ""), *[part(0, None, None, "ab")] * 1_000)
-    assert made._calls[0].arguments == ["ab"] * 1_000
+    assert made._calls[0].arguments._blocks == ["ab" * 256] * 3
     assert made.tool_calls == made.tool_calls == (ToolCall("1", "f", "ab" * 1_000),)
+
+
+def test_a_text_takes_the_memory_of_its_signs():
+    pieces = 20_000
+    tracemalloc.start()
+    made = folded(*(Delta(f"{number:06}") for number in range(pieces)))
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 1.5 * 6 * pieces
+    assert made.text == "".join(f"{number:06}" for number in range(pieces))
