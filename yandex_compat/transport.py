@@ -360,18 +360,18 @@ class Transport:
 
     def _retry_words(self, deadline: Deadline) -> dict[str, Any]:
         """The policy in tenacity's words."""
+        drawn: float | None = None
 
-        def wait(state: "RetryCallState") -> float | None:
+        def retries(state: "RetryCallState") -> bool:
+            nonlocal drawn
             error = state.outcome.exception() if state.outcome else None
-            if error is None:
-                return None
-            return self._policy.wait_after(state.attempt_number, error, deadline.left)
+            # Drawn once: a second draw could be one that the deadline leaves no time for.
+            drawn = None
+            if error:
+                drawn = self._policy.wait_after(state.attempt_number, error, deadline.left)
+            return drawn is not None
 
-        return {
-            "retry": lambda state: wait(state) is not None,
-            "wait": lambda state: wait(state) or 0.0,
-            "reraise": True,
-        }
+        return {"retry": retries, "wait": lambda _: drawn or 0.0, "reraise": True}
 
 
 @lru_cache(maxsize=64)

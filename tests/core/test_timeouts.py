@@ -1,6 +1,7 @@
 """Timeouts: connecting, the first byte, between bytes, the whole; each named by its word."""
 
 import threading
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -163,6 +164,24 @@ async def test_a_later_wait_is_held_to_the_deadline_too(client_over, request_of,
     with pytest.raises(RateLimitError):
         await ask(client, way, request_of())
     assert (len(asked), len(waits)) == (2, 1)
+
+
+@every_way
+async def test_a_wait_that_fits_is_spent_as_it_was_drawn(client_over, request_of, waits, way):
+    """Drawn anew, it might be one that the deadline would end, and none at all be spent."""
+    asked = []
+
+    def service(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(429, headers={"retry-after": "5"}, text="no")
+
+    client = client_over(service, total_timeout=8, max_retries=1)
+    drawn = iter([0.0, 0.1, 7.0])
+    policy = replace(client._transport._policy, draw=lambda low, high: next(drawn))
+    client._transport._policy = policy
+    with pytest.raises(RateLimitError):
+        await ask(client, way, request_of())
+    assert (len(asked), waits) == (2, [5.1])
 
 
 @pytest.mark.parametrize("way", ["acomplete", "astream"])
