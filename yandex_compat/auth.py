@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
 from inspect import isawaitable, iscoroutine, iscoroutinefunction
+from types import MethodType
 from typing import Any
 
 import httpx
@@ -226,6 +227,11 @@ class CallableAuth(httpx.Auth):
         """What must never show in a text."""
         return (self._last.shown(),) if self._last else ()
 
+    @property
+    def identity(self) -> Hashable:
+        """What is the same for two who share a quota: the function."""
+        return _Same(self._function)
+
     def sync_auth_flow(
         self, request: httpx.Request
     ) -> Generator[httpx.Request, httpx.Response, None]:
@@ -317,6 +323,27 @@ def _check_url(url: object, *, allow_http: bool, warns: bool = True) -> None:
         check_plain_http("url", host_of(parsed), allowed=allow_http, warns=warns)
 
 
+class _Same:
+    """Stands in a key for one object, or one method of it, whatever it takes for its equals."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, one: object) -> None:
+        self._parts: tuple[object, ...] = (one,)
+        if isinstance(one, MethodType):  # which is another object each time it is asked for
+            self._parts = (one.__self__, one.__func__)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self._ids == other._ids
+
+    def __hash__(self) -> int:
+        return hash(self._ids)
+
+    @property
+    def _ids(self) -> tuple[int, ...]:
+        return tuple(map(id, self._parts))
+
+
 _OURS = (_HeaderAuth, _TokenAuth, CallableAuth)
 
 
@@ -325,9 +352,9 @@ def secrets_of(auth: httpx.Auth) -> tuple[str, ...]:
     return auth.secrets if isinstance(auth, _OURS) else ()
 
 
-def identity_of(auth: httpx.Auth) -> Hashable | None:
-    """What two credentials of one quota have in common; None where that can't be told."""
-    return auth.identity if isinstance(auth, _HeaderAuth | _TokenAuth) else None
+def identity_of(auth: httpx.Auth) -> Hashable:
+    """What two credentials of one quota have in common; of one that is not ours, itself."""
+    return auth.identity if isinstance(auth, _OURS) else _Same(auth)
 
 
 def _patience(request: httpx.Request) -> float | None:

@@ -356,7 +356,7 @@ class Transport:
     @property
     def _credential(self) -> Hashable:
         """What those have in common who share a quota."""
-        return identity_of(self.settings.auth) or _Same(self.settings.auth)
+        return identity_of(self.settings.auth)
 
     def _retry_words(self, deadline: Deadline) -> dict[str, Any]:
         """The policy in tenacity's words."""
@@ -378,21 +378,6 @@ class Transport:
 def _parsed(url: str) -> httpx.URL:
     """An address taken apart, which costs as much as all else of a request."""
     return httpx.URL(url)
-
-
-class _Same:
-    """Stands in a key for one object, whatever it takes for its equals."""
-
-    __slots__ = ("_one",)
-
-    def __init__(self, one: object) -> None:
-        self._one = one
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other._one is self._one
-
-    def __hash__(self) -> int:
-        return id(self._one)
 
 
 def _body_may_break(response: httpx.Response) -> suppress:

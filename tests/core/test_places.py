@@ -294,9 +294,9 @@ def test_a_forked_child_starts_with_none_taken_and_waits_for_no_lock():
 def make(emulator):
     """Makes clients of the emulated account."""
 
-    def made(**words: object) -> YandexClient:
+    def made(*, kind: type = YandexClient, **words: object):
         known = {"api_key": "test-key", "folder_id": "test-folder", "base_url": emulator.chat_url}
-        return YandexClient(**known | words)
+        return kind(**known | words)
 
     return made
 
@@ -476,6 +476,39 @@ def test_who_has_one_key_and_folder_shares_them(request_of, other, shared):
         else:
             assert second.complete(request_of()).text
         stream.close()
+
+
+class Tokens:
+    """Gives tokens, and takes each of its kind for its equal."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Tokens)
+
+    def __hash__(self) -> int:
+        return 1
+
+    def token(self) -> str:
+        return "t1.test-token"
+
+    __call__ = token
+
+
+def test_who_has_one_function_for_a_token_shares_them(make):
+    def places(auth: object, kind: type = YandexClient) -> Places:
+        model = make(api_key=None, auth=auth, max_concurrency=1, kind=kind)
+        return (model if kind is YandexClient else model._client)._transport.places("f", "m")
+
+    one, other = Tokens(), Tokens()
+    for auth in (lambda: "t1.test-token", one, one.token):
+        for kind in (YandexClient, ChatYandex, YandexLLM):
+            assert places(auth, kind) is places(auth)
+    # One method of one object, which is another one each time it is asked for.
+    assert places(one.token) is places(one.token)
+    assert len({places(auth) for auth in (one, other, one.token, other.token, one.__call__)}) == 4
+    model = make(api_key=None, auth=one.token, max_concurrency=1, kind=ChatYandex)
+    before = model._client._transport.places("f", "m")
+    model.timeout = 5
+    assert model._client._transport.places("f", "m") is before
 
 
 def test_each_model_has_its_own_whatever_its_branch(make, emulator, request_of):
