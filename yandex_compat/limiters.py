@@ -1,11 +1,12 @@
 """Limiter: a context manager of the user's own, blocking or async, held while a request runs."""
 
 from collections.abc import AsyncGenerator, Generator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-from yandex_compat.errors import ConfigurationError
+from yandex_compat.deadlines import NEVER, Deadline
+from yandex_compat.errors import ConfigurationError, ConnectionFailed, RequestTimedOut
 from yandex_compat.threads import in_thread, until_done
 
 
@@ -20,15 +21,30 @@ def checked_limiter(limiter: object) -> object:
 
 
 @contextmanager
-def holding(limiter: Any) -> Generator[None, None, None]:  # noqa: ANN401 -- any context manager
-    """Enter and leave a limiter in blocking code; its own errors pass as they are."""
+def holding(limiter: Any, deadline: Deadline) -> Generator[None, None, None]:  # noqa: ANN401 -- any context manager
+    """Enter and leave a limiter in blocking code; its own errors pass as they are.
+
+    RequestTimedOut at the deadline, until which it is entered in a thread.
+    """
     if not _is_blocking(limiter):
         raise ConfigurationError(
             f"limiter is an async context manager only ({type(limiter).__name__}), which blocking "
             f"calls can't enter: call the async methods, or pass one that is both."
         )
-    with limiter:
+    if deadline is NEVER:
+        with limiter:
+            yield
+        return
+    entering = in_thread("to enter the limiter", limiter.__enter__)
+    with _given_up(limiter, entering):
+        wait([entering], deadline.left)
+        if not entering.done():
+            raise too_late(deadline)
+    entering.result()
+    try:
         yield
+    finally:
+        limiter.__exit__(None, None, None)
 
 
 @asynccontextmanager
@@ -39,20 +55,37 @@ async def aholding(limiter: Any) -> AsyncGenerator[None, None]:  # noqa: ANN401 
             yield
         return
     entering = in_thread("to enter the limiter", limiter.__enter__)
-    try:
+    with _given_up(limiter, entering):
         await until_done(entering)
-    except BaseException:
-        # Its thread waits on, and may get in when nobody needs it any more.
-        entering.add_done_callback(lambda entered: _leave_unneeded(limiter, entered))
-        raise
     entering.result()
     try:
         yield
     finally:
-        leaving = in_thread("to leave the limiter", limiter.__exit__, None, None, None)
-        # Whoever gives up waiting does not take it back.
-        await until_done(leaving)
-        leaving.result()
+        try:
+            leaving = in_thread("to leave the limiter", limiter.__exit__, None, None, None)
+        except ConnectionFailed:
+            # That others wait for it is better than that nobody is let in any more.
+            limiter.__exit__(None, None, None)
+        else:
+            # Whoever gives up waiting does not take it back.
+            await until_done(leaving)
+            leaving.result()
+
+
+def too_late(deadline: Deadline) -> RequestTimedOut:
+    """The error of a call that was not let in by its deadline."""
+    return RequestTimedOut(f"The limiter let it in too late ({deadline.word}): nothing was sent.")
+
+
+@contextmanager
+def _given_up(limiter: Any, entering: "Future[Any]") -> Generator[None, None, None]:  # noqa: ANN401 -- as above
+    """Has a limiter left again that is entered after its waiter went away."""
+    try:
+        yield
+    except BaseException:
+        # Its thread waits on, and may get in when nobody needs it any more.
+        entering.add_done_callback(lambda entered: _leave_unneeded(limiter, entered))
+        raise
 
 
 def _leave_unneeded(limiter: Any, entered: "Future[Any]") -> None:  # noqa: ANN401 -- as above

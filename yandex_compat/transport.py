@@ -13,9 +13,9 @@ from yandex_compat import __version__, jsontext
 from yandex_compat.auth import identity_of
 from yandex_compat.bodies import AsyncOpenBody, OpenBody, in_time
 from yandex_compat.deadlines import NEVER, Deadline
-from yandex_compat.errors import ConfigurationError, RequestTimedOut, YandexError
+from yandex_compat.errors import ConfigurationError, YandexError
 from yandex_compat.failures import Failures
-from yandex_compat.limiters import aholding, holding
+from yandex_compat.limiters import aholding, holding, too_late
 from yandex_compat.limits import PACES, Pace
 from yandex_compat.places import Places, shared_places
 from yandex_compat.pools import POOLS
@@ -289,7 +289,7 @@ class Transport:
             limit, patience = settings.max_concurrency, settings.timeout
             held.callback(outgoing.places.take(limit, patience, deadline).give_back)
         if outgoing.limited and settings.limiter is not None:
-            held.enter_context(holding(settings.limiter))
+            held.enter_context(holding(settings.limiter, deadline))
 
     async def _atake_turn(
         self, outgoing: Outgoing, deadline: Deadline, held: AsyncExitStack
@@ -307,9 +307,7 @@ class Transport:
             except TimeoutError:
                 if not deadline.has_passed:
                     raise
-                raise RequestTimedOut(
-                    f"The limiter let it in too late ({deadline.word}): nothing was sent."
-                ) from None
+                raise too_late(deadline) from None
 
     def _client(self, outgoing: Outgoing, held: ExitStack) -> httpx.Client:
         if self._http_client:

@@ -4,6 +4,8 @@ import asyncio
 import gc
 import pickle
 import threading
+import time
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from copy import copy, deepcopy
 
@@ -11,7 +13,14 @@ import pytest
 
 from langchain_yandex_compat import ChatYandex, YandexEmbeddings
 from llamaindex_yandex_compat import YandexEmbedding, YandexLLM
-from yandex_compat import ConfigurationError, RequestTimedOut, ServerError, YandexClient
+from yandex_compat import (
+    ConfigurationError,
+    ConnectionFailed,
+    RequestTimedOut,
+    ServerError,
+    YandexClient,
+    limiters,
+)
 
 
 class Blocking(AbstractContextManager):
@@ -74,6 +83,13 @@ class Refusing(Shared):
 
     def __enter__(self) -> None:
         raise LookupError("closed on Sundays")
+
+
+class Stuck(Shared):
+    """Lets everybody in, and nobody out in peace."""
+
+    def __exit__(self, *error: object) -> None:
+        raise LookupError("the door is jammed")
 
 
 @pytest.fixture
@@ -200,6 +216,61 @@ async def test_the_deadline_ends_the_wait_in_an_event_loop(make, emulator, reque
     assert emulator.requests == []
 
 
+async def test_it_is_left_where_no_thread_is_left(make, emulator, request_of, monkeypatch):
+    """Else it would never be, and the answer, which is there, be lost and asked for again."""
+    started = limiters.in_thread
+
+    def none_left(what: str, *words: object) -> Future:
+        if "leave" in what:
+            raise ConnectionFailed(f"No thread can be started {what}.")
+        return started(what, *words)
+
+    monkeypatch.setattr(limiters, "in_thread", none_left)
+    limiter = Blocking()
+    assert (await make(limiter).acomplete(request_of())).text
+    assert (limiter.inside, len(emulator.requests)) == (0, 1)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_deadline_ends_the_wait_in_blocking_calls_too(make, emulator, request_of, streamed):
+    limiter = Blocking()
+    client = make(limiter, total_timeout=0.1)
+    limiter._places.acquire()
+    with pytest.raises(RequestTimedOut, match=r"limiter.*total_timeout=0\.1 s"):
+        list(client.stream(request_of())) if streamed else client.complete(request_of())
+    assert emulator.requests == []
+    limiter._places.release()
+    patient = make(limiter, total_timeout=60)
+    # The one that was given up gets in at some time, and out again at once.
+    list(patient.stream(request_of())) if streamed else patient.complete(request_of())
+    while limiter.entered < 2 or limiter.inside:
+        time.sleep(0.001)
+    assert len(emulator.requests) == 1
+
+
+def test_an_interrupt_while_waiting_in_it_takes_none_away(make, request_of, monkeypatch):
+    limiter = Blocking()
+    limiter._places.acquire()
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(limiters, "wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            make(limiter, total_timeout=60).complete(request_of())
+    limiter._places.release()
+    make(limiter).complete(request_of())
+    while limiter.entered < 2 or limiter.inside:
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize("kind", [Refusing, Stuck])
+def test_its_own_errors_pass_under_a_deadline_too(make, request_of, kind):
+    with pytest.raises(LookupError):
+        make(kind(), total_timeout=60).complete(request_of())
+
+
 @pytest.mark.parametrize("asynchronous", [False, True])
 async def test_its_own_errors_pass_as_they_are(make, request_of, asynchronous):
     client = make(Refusing())
@@ -236,13 +307,6 @@ def test_it_stands_in_no_dump_and_no_repr(make, kind):
     model = make(Blocking(), kind)
     assert "Blocking" not in repr(model)
     assert "limiter" not in model.model_dump()
-
-
-class Stuck(Shared):
-    """Lets everybody in, and nobody out in peace."""
-
-    def __exit__(self, *error: object) -> None:
-        raise LookupError("the door is jammed")
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
