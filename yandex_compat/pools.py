@@ -15,7 +15,7 @@ import weakref
 from collections import deque
 from collections.abc import AsyncGenerator
 from concurrent.futures import Future, wait
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ssl import SSLContext
@@ -97,6 +97,13 @@ class _Idle(Generic[_Client]):
         return [client for clients in found.values() for _, client in clients]
 
 
+async def _close_all(clients: list[httpx.AsyncClient]) -> None:
+    """Close clients; who is cancelled meanwhile does not leave the others open."""
+    async with AsyncExitStack() as closing:
+        for client in clients:
+            closing.push_async_callback(client.aclose)
+
+
 def _running_loop() -> asyncio.AbstractEventLoop | None:
     try:
         return asyncio.get_running_loop()
@@ -170,8 +177,7 @@ class Pools:
                 own[0].put(origin, client)
             else:
                 closing.append(client)
-        for old in closing:
-            await old.aclose()
+        await _close_all(closing)
 
     def release(self, holder: object) -> None:
         """Give up a hold; with the last one, idle blocking clients close, others once idle."""
@@ -220,10 +226,12 @@ class Pools:
             spare = own.take_spare(origin)
 
         async def close() -> None:
-            for client in spare:
-                await client.aclose()
-                del own.closing[client]
-            done.set_result(None)
+            try:
+                await _close_all(spare)
+            finally:
+                for client in spare:
+                    del own.closing[client]
+                done.set_result(None)
 
         own.closing.update(dict.fromkeys(spare, loop.create_task(close())))
 
@@ -234,8 +242,7 @@ class Pools:
             with self._lock:
                 idle, _ = self._loops.pop(loop, (_Idle[httpx.AsyncClient](), None))
             # The end of a loop may have cancelled those who were closing some.
-            for client in (*idle.take_all(), *idle.closing):
-                await client.aclose()
+            await _close_all([*idle.take_all(), *idle.closing])
 
 
 _Life = AsyncGenerator[None, None]

@@ -191,6 +191,33 @@ async def test_a_connection_is_opened_in_place_of_one_that_lies_idle_elsewhere(
     await client.aclose()
 
 
+@pytest.mark.parametrize("way", ["aclose", "spare", "old"])
+async def test_who_is_cancelled_while_closing_some_closes_the_others(
+    make, emulator, request_of, pools, monkeypatch, way
+):
+    client = make()
+    await asyncio.gather(*(client.acomplete(request_of()) for _ in range(6)))
+    loop = asyncio.get_running_loop()
+    own = pools._loops[loop][0]
+    idle_ones = [one for _, one in own._of[emulator.url]]
+    if way == "aclose":
+        task = asyncio.create_task(client.aclose())
+    elif way == "old":
+        monkeypatch.setattr(pools_module, "_KEPT", -1.0)
+        spare = pools_module.new_client(httpx.AsyncClient)
+        task = asyncio.create_task(pools.atake_back(emulator.url, spare))
+    else:
+        pools._close_spare(loop, emulator.url, Future())
+        idle_ones = list(own.closing)
+        task = own.closing[idle_ones[0]]
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [one.is_closed for one in idle_ones] == [True] * len(idle_ones)
+    await client.aclose()
+
+
 def test_what_a_loop_was_closing_as_it_ended_is_closed(make, emulator, request_of, pools):
     client = make()
     seen: list[httpx.AsyncClient] = []
