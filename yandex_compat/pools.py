@@ -127,7 +127,7 @@ class Pools:
             self._holders.add(holder)
             if client := self._blocking.take(origin):
                 return client
-            loops = [loop for loop, (idle, _) in self._loops.items() if idle.has_spare(origin)]
+            loops = self._loops_with_spare(origin)
         closing = [self._close_spare_soon(loop, origin) for loop in loops]
         # A loop that this thread runs goes on only after this.
         wait(closing, 0 if _running_loop() in loops else _CLOSED_SOON)
@@ -158,7 +158,7 @@ class Pools:
             if client := self._loops[loop][0].take(origin):
                 return client
             spare = self._blocking.take_spare(origin)
-            others = [other for other, (idle, _) in self._loops.items() if idle.has_spare(origin)]
+            others = self._loops_with_spare(origin)
         if begun:
             # Its first step makes it known to the loop, which closes it in shutdown_asyncgens.
             await anext(begun)
@@ -177,7 +177,8 @@ class Pools:
                 own[0].put(origin, client)
             else:
                 closing.append(client)
-        await _close_all(closing)
+        if closing:
+            await _close_all(closing)
 
     def release(self, holder: object) -> None:
         """Give up a hold; with the last one, idle blocking clients close, others once idle."""
@@ -207,9 +208,14 @@ class Pools:
 
         They are kept, unused: closing them would send a goodbye in the parent's name.
         """
-        inherited = (self._blocking, self._loops)
+        inherited = (self._inherited, self._blocking, self._loops)
         Pools.__init__(self)
         self._inherited = inherited
+
+    def _loops_with_spare(self, origin: str) -> list[asyncio.AbstractEventLoop]:
+        """The loops that could close some now: one that does not run closes nothing."""
+        loops = self._loops.items()
+        return [loop for loop, (idle, _) in loops if idle.has_spare(origin) and loop.is_running()]
 
     def _close_spare_soon(self, loop: asyncio.AbstractEventLoop, origin: str) -> Future[None]:
         """Have a loop close what lies idle for it, but for a few; done once it is."""

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import socket
+import weakref
 from asyncio.base_events import BaseEventLoop
 from concurrent.futures import Future
 from contextlib import ExitStack, closing
@@ -191,6 +192,32 @@ async def test_a_connection_is_opened_in_place_of_one_that_lies_idle_elsewhere(
     await client.aclose()
 
 
+@pytest.mark.parametrize("end", ["stopped", "closed"])
+def test_no_loop_is_waited_for_that_does_not_run(
+    make, emulator, request_of, pools, monkeypatch, end
+):
+    client = make()
+    rough = asyncio.new_event_loop()
+
+    async def scenario() -> None:
+        await asyncio.gather(*(client.acomplete(request_of()) for _ in range(6)))
+
+    rough.run_until_complete(scenario())
+    idle_ones = pools._loops[rough][0].take_all()
+    if end == "closed":
+        rough.run_until_complete(pools_module._close_all(idle_ones))
+        rough.close()
+    for one in idle_ones:
+        pools._loops[rough][0].put(emulator.url, one)
+    waited: list[object] = []
+    monkeypatch.setattr(pools_module, "wait", lambda closing, _: waited.extend(closing))
+    pools.lend(client._transport, emulator.url).close()
+    assert waited == []
+    if end == "stopped":
+        rough.run_until_complete(client.aclose())
+        rough.close()
+
+
 @pytest.mark.parametrize("way", ["aclose", "spare", "old"])
 async def test_who_is_cancelled_while_closing_some_closes_the_others(
     make, emulator, request_of, pools, monkeypatch, way
@@ -338,6 +365,19 @@ async def test_clients_passed_in_are_used_and_never_closed(emulator, make, reque
     assert [seen["headers"]["x-mine"] for seen in emulator.requests] == ["1", "1", "2", "2"]
     assert idle(pools, emulator.url) == []
     assert pools._loops == {}
+
+
+def test_a_childs_own_child_leaves_the_parents_open_too():
+    pools, holder = Pools(), type("Holder", (), {})()
+    lent = pools.lend(holder, "http://one.test")
+    pools.take_back("http://one.test", lent)
+    parents = weakref.ref(lent)
+    del lent
+    pools.forget_parent()
+    pools.forget_parent()
+    gc.collect()
+    assert parents()
+    parents().close()
 
 
 def test_a_new_pool_after_fork_leaves_the_parents_open():
