@@ -11,6 +11,7 @@ from math import inf
 import httpx
 
 from yandex_compat.deadlines import NEVER, Deadline
+from yandex_compat.errors import ConnectionFailed
 
 # Seconds that the closer of a stream waits to see it closed.
 _CLOSED_SOON = 0.02
@@ -160,17 +161,25 @@ def hung_up_after(seconds: float, response: httpx.Response) -> Iterator[None]:
 
 @contextmanager
 def shut_down_after(seconds: float, own: socket.socket) -> Iterator[None]:
-    """Shuts a connection down if what is done here takes longer."""
-    # A socket of its own: to shut a TLS socket down under its reader would unwrap it.
-    with socket.socket(fileno=socket.dup(own.fileno())) as twin:
-        timer = threading.Timer(seconds, _shut_down, [twin])
-        timer.daemon = True
-        timer.start()
+    """Shuts a connection down if what is done here takes longer.
+
+    ConnectionFailed where no thread or descriptor is left to do so with.
+    """
+    with ExitStack() as held:
         try:
-            yield
-        finally:
-            timer.cancel()
-            timer.join()  # else it might meet another socket under the number of this one
+            # A socket of its own: to shut a TLS socket down under its reader would unwrap it.
+            twin = held.enter_context(socket.socket(fileno=socket.dup(own.fileno())))
+            timer = threading.Timer(seconds, _shut_down, [twin])
+            timer.daemon = True
+            timer.start()
+        except (OSError, RuntimeError) as error:
+            raise ConnectionFailed(
+                f"No thread or file descriptor is left to end the request in time with "
+                f"({type(error).__name__}): the program ends, or has too many."
+            ) from None
+        held.callback(timer.join)  # else it might meet another socket under the number of this one
+        held.callback(timer.cancel)
+        yield
 
 
 def _shut_down(connection: socket.socket) -> None:

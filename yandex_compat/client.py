@@ -17,7 +17,7 @@ from yandex_compat.batches import ain_order, in_order
 from yandex_compat.bodies import hung_up_after
 from yandex_compat.catalogue import Model
 from yandex_compat.completion import Completion, CompletionRequest, Delta, Embedding, Token
-from yandex_compat.errors import MalformedAnswer, UnsupportedError
+from yandex_compat.errors import ConnectionFailed, MalformedAnswer, UnsupportedError
 from yandex_compat.hidden import HiddenWords
 from yandex_compat.operations import (
     DEFERRED_PATH,
@@ -268,9 +268,9 @@ class YandexClient:
                 yield from reading.close()
             if _is_shared(body.response):
                 return
-            # Whatever fails from here on, the answer has been given: OSError and RuntimeError come
-            # where no descriptor or no thread is left to watch the connection with.
-            ignored = (httpx.RequestError, OSError, RuntimeError)
+            # Whatever fails from here on, the answer has been given: ConnectionFailed comes where
+            # no descriptor or no thread is left to watch the connection with.
+            ignored = (httpx.RequestError, OSError, ConnectionFailed)
             with suppress(*ignored), hung_up_after(_PATIENCE, body.response):
                 for _ in pieces:
                     pass

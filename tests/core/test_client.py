@@ -813,11 +813,20 @@ def test_text_beside_a_trimmed_call_is_kept(client_over, request_of):
     assert [call.name for call in folded(deltas).trimmed_tool_calls] == ["g", "g"]
 
 
-def test_a_finished_stream_needs_no_descriptor_to_end(monkeypatch, emulator, client, request_of):
+@pytest.mark.parametrize(
+    ("lacking", "error"),
+    [
+        ("socket.dup", OSError(24, "Too many open files")),
+        ("threading.Timer.start", RuntimeError("can't start new thread")),
+    ],
+)
+def test_a_finished_stream_needs_no_descriptor_or_thread_to_end(
+    monkeypatch, emulator, client, request_of, lacking, error
+):
     def none_left(*_: object) -> int:
-        raise OSError(24, "Too many open files")
+        raise error
 
-    monkeypatch.setattr("yandex_compat.bodies.socket.dup", none_left)
+    monkeypatch.setattr(f"yandex_compat.bodies.{lacking}", none_left)
     emulator.script({"text": "one two"})
     assert "".join(delta.text for delta in client.stream(request_of())) == "one two"
 

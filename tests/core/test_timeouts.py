@@ -10,10 +10,12 @@ from langchain_yandex_compat import ChatYandex
 from llamaindex_yandex_compat import YandexLLM
 from yandex_compat import (
     ConfigurationError,
+    ConnectionFailed,
     RateLimitError,
     RequestTimedOut,
     StreamInterrupted,
     YandexClient,
+    bodies,
 )
 
 HEAD = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n"
@@ -128,6 +130,22 @@ async def test_a_whole_answer_that_goes_on_too_long(raw_server, at, request_of, 
     with pytest.raises(RequestTimedOut, match=r"total_timeout=0\.3 s"):
         await ask(at(server, total_timeout=0.3), way, request_of())
     assert server.finished == 0
+
+
+@pytest.mark.parametrize("way", ["complete", "stream"])
+@pytest.mark.parametrize("lacking", ["dup", "start"])
+def test_a_deadline_that_nothing_is_left_to_keep_is_told(
+    raw_server, at, request_of, monkeypatch, way, lacking
+):
+    def none_left(*_: object) -> None:
+        raise OSError(24, "many files") if lacking == "dup" else RuntimeError("no new thread")
+
+    of = bodies.socket if lacking == "dup" else bodies.threading.Timer
+    server = raw_server(HEAD + (FIRST + LAST if way == "stream" else WHOLE))
+    monkeypatch.setattr(of, lacking, none_left)
+    client = at(server, total_timeout=LONG)
+    with pytest.raises(ConnectionFailed, match="thread or file descriptor"):
+        list(client.stream(request_of())) if way == "stream" else client.complete(request_of())
 
 
 @every_way
