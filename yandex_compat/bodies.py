@@ -48,7 +48,7 @@ class OpenBody:
         pieces = (
             self.response.iter_raw() if _is_plain(self.response) else self.response.iter_bytes()
         )
-        self._pieces = self._all(next(pieces, b""), pieces)
+        self._pieces = self._all(_begun(next(pieces, b"")), pieces)
         self._held = held.pop_all()
         _REACHABLE[id(self.response)] = (self, pieces)
 
@@ -107,7 +107,7 @@ class AsyncOpenBody:
         plain = _is_plain(self.response)
         self._rest = self.response.aiter_raw() if plain else self.response.aiter_bytes()
         async with in_time(self.deadline):
-            self._first = await anext(self._rest, b"")
+            self._first = _begun(await anext(self._rest, b""))
         self._held = held.pop_all()
 
     async def __aenter__(self) -> AsyncIterator[bytes]:
@@ -134,6 +134,13 @@ def _is_plain(response: httpx.Response) -> bool:
     """Whether the bytes can be taken as they come, which costs less than to have them decoded."""
     # A client of the user's may have read it already.
     return "content-encoding" not in response.headers and not response.is_stream_consumed
+
+
+def _begun(first: bytes) -> bytes:
+    """The first piece; RemoteProtocolError where the body ended before it, however politely."""
+    if not first:
+        raise httpx.RemoteProtocolError("the body is empty")
+    return first
 
 
 def in_time(deadline: Deadline) -> asyncio.Timeout:

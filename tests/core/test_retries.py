@@ -365,6 +365,23 @@ async def test_a_whole_answer_that_breaks_off_is_asked_again(raw_server, request
     assert (server.connections, len(waits)) == (3, 2)
 
 
+@pytest.mark.parametrize("way", ["stream", "astream"])
+@every_api
+@pytest.mark.parametrize(
+    "framed", [b"", b"content-length: 0\r\n", b"transfer-encoding: chunked\r\n"]
+)
+async def test_a_stream_that_ends_before_its_first_byte_is_asked_again_however_politely(
+    raw_server, request_of, waits, way, api, framed
+):  # D10
+    end = b"0\r\n\r\n" if b"chunked" in framed else b""
+    server = raw_server(b"HTTP/1.1 200 OK\r\nconnection: close\r\n" + framed + b"\r\n" + end)
+    async with at(server, api=api) as client:
+        with pytest.raises(ConnectionFailed, match="empty") as caught:
+            await ask(client, way, request_of())
+    assert caught.value.client_request_id
+    assert (server.connections, len(waits)) == (3, 2)
+
+
 @every_way
 @every_api
 @pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\ncontent-"], ids=["nothing", "head"])
