@@ -38,10 +38,11 @@ class Place:
 
     def __del__(self) -> None:
         if self._of:
-            # The collector may run in a thread that holds the very lock this takes. Where no thread
-            # starts any more, the program ends, and nobody waits.
-            with suppress(RuntimeError):
+            # The collector may run in a thread that holds the very lock this takes.
+            try:
                 start_new_thread(self._of._take_back, ())
+            except RuntimeError:
+                self._of._forgotten.append(None)  # no thread is left: who comes next counts it
 
 
 class _Waiter:
@@ -64,6 +65,7 @@ class Places:
     def __init__(self) -> None:
         self._taken = 0
         self._waiting: deque[_Waiter] = deque()
+        self._forgotten: deque[None] = deque()
         self._moved_at = 0.0
         self.start_anew()
         _ALL.add(self)
@@ -110,6 +112,8 @@ class Places:
 
     def _asked(self, limit: int) -> Place | _Waiter:
         """A place where one is free and nobody waits, else a stand in the queue."""
+        if self._forgotten:
+            self._let_in()
         with self._lock:
             if not self._waiting and self._taken < limit:
                 self._taken += 1
@@ -128,6 +132,9 @@ class Places:
         """Give places to those in front, as far as they go."""
         let_in: list[tuple[_Waiter, Place]] = []
         with self._lock:
+            while self._forgotten:
+                self._forgotten.pop()
+                self._taken -= 1
             while self._waiting and self._taken < self._waiting[0].limit:
                 waiter = self._waiting.popleft()
                 # From here on it can't be cancelled.

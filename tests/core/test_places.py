@@ -256,6 +256,24 @@ def test_a_forgotten_place_is_given_back_also_under_the_lock():
     places.take(1, 10)
 
 
+def test_a_forgotten_place_is_given_back_where_no_thread_is_left(monkeypatch):
+    def none_left(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    places = Places()
+    knot = [places.take(1, 30)]
+    knot.append(knot)
+    waiter = places._asked(1)
+    monkeypatch.setattr(places_module, "start_new_thread", none_left)
+    del knot
+    with places._lock:
+        gc.collect()
+    last = places._asked(1)
+    waiter.place.result(10).give_back()
+    last.place.result(10).give_back()
+    assert places._taken == 0
+
+
 def test_places_that_nobody_needs_are_forgotten():
     held = shared_places("quota").take(1, 30)
     with pytest.raises(NoFreePlace):
