@@ -70,6 +70,8 @@ class Connection(BaseModel):
     """Seconds to wait for an answer to begin; default `timeout`."""
     total_timeout: float | None = None
     """Seconds after which a whole call has ended, its waits and second tries included; no default.
+
+    A blocking one goes on while a name is looked up, or headers come byte by byte.
     """
     max_retries: int | None = None
     """How often a failed request is tried again; default 2."""
@@ -80,8 +82,9 @@ class Connection(BaseModel):
     where none comes free for `timeout` seconds, NoFreePlace is raised.
     """
     limiter: Any = Field(default=None, exclude=True, repr=False)
-    """A context manager, blocking or async, that each request is sent within, such as a semaphore
-    that several machines share."""
+    """A context manager, blocking or async, that each generation and embedding is sent within, such
+    as a semaphore that several machines share; a deferred one is not. One thread may leave what
+    another has entered."""
     data_logging: bool = True
     """Whether the service may log prompts and answers."""
     default_headers: dict[str, str] | None = Field(default=None, exclude=True, repr=False)
