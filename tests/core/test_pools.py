@@ -3,10 +3,15 @@
 import asyncio
 import gc
 import socket
+import subprocess
+import sys
+import threading
+import time
 import weakref
 from asyncio.base_events import BaseEventLoop
-from concurrent.futures import Future
-from contextlib import ExitStack, closing
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future, wait
+from contextlib import ExitStack, closing, contextmanager
 
 import httpx
 import pytest
@@ -158,6 +163,26 @@ def test_a_stream_of_a_closed_client_goes_on_and_leaves_nothing_behind(
     assert idle(pools, emulator.url) == []
 
 
+async def test_an_async_one_of_a_closed_client_leaves_nothing_behind_either(
+    make, emulator, request_of, pools
+):
+    emulator.script({"text": "one two three"})
+    client = make()
+    stream = client.astream(request_of())
+    await anext(stream)
+    await client.aclose()
+    assert [delta.text async for delta in stream]
+    assert pools._loops == {}
+    other = make()
+    await other.acomplete(request_of())
+    stream = other.astream(request_of())
+    await anext(stream)
+    other.close()
+    await stream.aclose()
+    assert pools._loops[asyncio.get_running_loop()][0].take_all() == []
+    await other.aclose()
+
+
 def test_what_was_idle_for_long_is_closed(make, emulator, request_of, pools, monkeypatch):
     client = make()
     emulator.script({"text": "one two three"})
@@ -248,20 +273,95 @@ async def test_who_is_cancelled_while_closing_some_closes_the_others(
 def test_what_a_loop_was_closing_as_it_ended_is_closed(make, emulator, request_of, pools):
     client = make()
     seen: list[httpx.AsyncClient] = []
+    owned: list[object] = []
 
     async def scenario() -> None:
         await asyncio.gather(*(client.acomplete(request_of()) for _ in range(6)))
         loop = asyncio.get_running_loop()
-        own = pools._loops[loop][0]
+        owned.append(own := pools._loops[loop][0])
         seen.extend(one for _, one in own._of[emulator.url])
-        pools._close_spare(
-            loop, emulator.url, Future()
-        )  # and the loop ends before any of it is done
-        assert len(own.closing) == 4
+        # The loop ends before its task has taken a step.
+        loop.call_soon(pools._close_spare, loop, emulator.url, Future())
 
     asyncio.run(scenario())
+    assert len(owned[0].closing) == 4
     assert [one.is_closed for one in seen] == [True] * 6
     gc.collect()  # a connection left open would warn here, and a warning is an error
+
+
+@contextmanager
+def loop_elsewhere(
+    scenario: Callable[[], Awaitable[None]], last: Callable[[], Awaitable[None]]
+) -> Iterator[asyncio.AbstractEventLoop]:
+    """A loop that runs in another thread, between what it does first and last."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(scenario(), loop).result(30)
+        yield loop
+    finally:
+        asyncio.run_coroutine_threadsafe(last(), loop).result(30)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(30)
+        loop.close()
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_loop_of_another_thread_closes_what_lies_idle_there(
+    make, emulator, request_of, pools, monkeypatch, asynchronous
+):
+    client = make()
+    waited: list[tuple[bool, ...]] = []
+
+    def waiting(closing: list[Future], seconds: float) -> None:
+        wait(closing, 30 if seconds else 0)
+        waited.append(tuple(one.done() for one in closing))
+
+    async def six() -> None:
+        await asyncio.gather(*(client.acomplete(request_of()) for _ in range(6)))
+
+    monkeypatch.setattr(pools_module, "wait", waiting)
+    with loop_elsewhere(six, client.aclose) as loop:
+        own = pools._loops[loop][0]
+        idle_ones = [one for _, one in own._of[emulator.url]]
+        if asynchronous:
+            asyncio.run(client.acomplete(request_of()))
+            while own.closing or len(own._of[emulator.url]) > 2:
+                time.sleep(0.001)
+        else:
+            client.complete(request_of())
+            assert waited == [(True,)]  # they are closed before another is opened
+        assert [one.is_closed for one in idle_ones] == [True] * 4 + [False] * 2
+
+
+async def test_a_blocking_request_in_an_event_loop_does_not_wait_for_it(
+    make, emulator, request_of, pools, monkeypatch
+):
+    client = make()
+    waited: list[float] = []
+    await asyncio.gather(*(client.acomplete(request_of()) for _ in range(6)))
+    monkeypatch.setattr(pools_module, "wait", lambda _, seconds: waited.append(seconds))
+    pools.lend(client._transport, emulator.url).close()
+    assert waited == [0]
+    await client.aclose()
+
+
+async def test_who_asks_a_loop_that_has_closed_all_is_told_at_once(pools):
+    done: Future[None] = Future()
+    pools._close_spare(asyncio.get_running_loop(), "http://one.test", done)
+    await asyncio.wait_for(asyncio.wrap_future(done), 30)
+
+
+async def test_a_loop_that_goes_on_in_a_forked_child_leaves_the_parents_open(pools):
+    holder = type("Holder", (), {})()
+    parents = await pools.alend(holder, "http://one.test")
+    await pools.atake_back("http://one.test", parents)
+    life = pools._loops[asyncio.get_running_loop()][1]
+    pools.forget_parent()
+    await life.aclose()  # as the loop's end in the child does
+    assert not parents.is_closed
+    await parents.aclose()
 
 
 def at_once(client: YandexClient, request: object, count: int) -> None:
@@ -391,3 +491,16 @@ def test_a_new_pool_after_fork_leaves_the_parents_open():
     assert childs.is_closed
     assert not parents.is_closed
     parents.close()
+
+
+def test_idle_connections_close_as_the_program_ends():
+    script = (
+        "import atexit\n"
+        "atexit.register(lambda: print(client.is_closed))  # the last that is run\n"
+        "from yandex_compat.pools import POOLS\n"
+        "client = POOLS.lend(POOLS, 'http://one.test')\n"
+        "POOLS.take_back('http://one.test', client)\n"
+    )
+    command = [sys.executable, "-W", "error", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("True\n", "")
