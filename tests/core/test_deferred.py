@@ -13,6 +13,7 @@ from langchain_yandex_compat import ChatYandex
 from llamaindex_yandex_compat import YandexLLM
 from yandex_compat import (
     ConfigurationError,
+    ConnectionFailed,
     InvalidRequestError,
     MalformedAnswer,
     Message,
@@ -116,6 +117,24 @@ def test_waits_grow_up_to_ten_seconds_and_stop_at_the_deadline():
     assert late.wait() == 1.0
     with pytest.raises(RequestTimedOut, match=r"deferred_timeout.*result\('op'\)"):
         late.wait()
+
+
+@pytest.mark.parametrize(("now", "forgiven"), [(4.9, True), (5.0, False), (6.0, False)])
+def test_a_failure_at_the_deadline_is_the_one_that_is_raised(now, forgiven):
+    times = itertools.chain([0.0], itertools.repeat(now))
+    failure = ConnectionFailed("No answer.")
+
+    def look() -> None:
+        with Polling("op", 5, lambda: next(times)).look() as deadline:
+            assert 1 < deadline.left <= 5  # the last look gets some seconds of its own
+            raise failure
+
+    if forgiven:
+        look()
+        return
+    with pytest.raises(ConnectionFailed, match=r"No answer.*result\('op'\)") as raised:
+        look()
+    assert raised.value is failure
 
 
 @every_way
@@ -287,7 +306,10 @@ def test_an_id_that_is_none_is_refused(words, emulator, operation_id):
     assert emulator.requests == []
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"id": 5}', b'{"id": "../x"}', b"<html>"])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"[]", b"{}", b'{"id": 5}', b'{"id": "../x"}', b'{"id": "x/../y"}', b"<html>"],
+)
 def test_what_is_no_operation_is_malformed(data):
     with pytest.raises(MalformedAnswer):
         read_operation(data)

@@ -124,6 +124,14 @@ async def test_a_stream_that_goes_on_too_long(raw_server, at, request_of, way):
     assert text == "hi" * (len(text) // 2) != ""
 
 
+@pytest.mark.parametrize("way", ["stream", "astream"])
+async def test_a_deadline_that_passes_after_the_answer_has_ended_means_nothing(
+    raw_server, at, request_of, way
+):
+    server = raw_server(HEAD + FIRST + LAST, threading.Event())
+    assert await ask(at(server, total_timeout=0.2), way, request_of()) == "hi"
+
+
 @pytest.mark.parametrize("way", ["complete", "acomplete"])
 async def test_a_whole_answer_that_goes_on_too_long(raw_server, at, request_of, way):
     server = raw_server(HEAD, *trickle(b" "))
