@@ -19,6 +19,7 @@ from yandex_compat.catalogue import Model
 from yandex_compat.completion import Completion, CompletionRequest, Delta, Embedding, Token
 from yandex_compat.errors import ConnectionFailed, MalformedAnswer, UnsupportedError
 from yandex_compat.hidden import HiddenWords
+from yandex_compat.limiters import check_pickle
 from yandex_compat.operations import (
     DEFERRED_PATH,
     Operation,
@@ -124,6 +125,10 @@ class YandexClient:
 
     async def __aexit__(self, *exc: object) -> None:
         await self.aclose()
+
+    def __getstate__(self) -> dict[str, Any]:
+        check_pickle(self._settings.limiter)
+        return self.__dict__
 
     def __copy__(self) -> Self:
         # Of its own, so that to close one does not close the other's connections (D2).

@@ -4,7 +4,6 @@ A pydantic model, since both frameworks' own classes are; the core itself does w
 """
 
 import os
-import pickle
 from collections.abc import Callable, Mapping
 from copy import copy, deepcopy
 from functools import cache
@@ -26,6 +25,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from yandex_compat.client import YandexClient
 from yandex_compat.errors import ConfigurationError
 from yandex_compat.hidden import Hidden, HiddenText, HiddenWords
+from yandex_compat.limiters import check_pickle
 from yandex_compat.settings import checked_folder, checked_url, refuse_unknown_words
 
 SECRETS: Mapping[str, str] = {"api_key": "YC_API_KEY", "iam_token": "YC_IAM_TOKEN"}
@@ -185,7 +185,7 @@ class Connection(BaseModel):
 
     def __getstate__(self) -> dict[Any, Any]:
         # LlamaIndex tries each value and deletes, from the living object, what has no pickle.
-        _check_pickle(self.limiter)
+        check_pickle(self.limiter)
         bare = copy(self)
         bare._made = None
         for word in _LIVE:
@@ -261,20 +261,6 @@ def _check_secret(word: str, value: Hidden[Any]) -> None:
         raise ConfigurationError(
             f"{word} must be a text or a SecretStr, not {type(value.shown()).__name__}."
         )
-
-
-def _check_pickle(limiter: object) -> None:
-    # Left out, it would let more requests pass than it was to.
-    try:
-        pickle.dumps(limiter)
-    except Exception as error:
-        kind = type(error).__name__
-    else:
-        return
-    raise ConfigurationError(
-        f"limiter has no pickle ({kind}), so that another process could not keep to it: pass one "
-        f"that processes can share, or pickle a copy without one."
-    )
 
 
 def _credentials(words: Mapping[str, Any]) -> list[Any]:

@@ -1,5 +1,6 @@
 """Limiter: a context manager of the user's own, blocking or async, held while a request runs."""
 
+import pickle
 from collections.abc import AsyncGenerator, Generator
 from concurrent.futures import Future, wait
 from contextlib import asynccontextmanager, contextmanager
@@ -18,6 +19,21 @@ def checked_limiter(limiter: object) -> object:
             f"{type(limiter).__name__}."
         )
     return limiter
+
+
+def check_pickle(limiter: object) -> None:
+    """Raise ConfigurationError where another process could not have the limiter."""
+    # Left out, it would let more requests pass than it was to.
+    try:
+        pickle.dumps(limiter)
+    except Exception as error:
+        kind = type(error).__name__
+    else:
+        return
+    raise ConfigurationError(
+        f"limiter has no pickle ({kind}), so that another process could not keep to it: pass one "
+        f"that processes can share, or pickle a copy without one."
+    )
 
 
 @contextmanager

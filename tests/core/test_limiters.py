@@ -294,12 +294,14 @@ def test_pickles_keep_it(make, kind):
     assert type(client.settings.limiter) is Shared
 
 
-@pytest.mark.parametrize("kind", [ChatYandex, YandexLLM, YandexEmbedding])
+@pytest.mark.parametrize("kind", [YandexClient, ChatYandex, YandexLLM, YandexEmbedding])
 def test_one_without_a_pickle_is_not_left_out_of_one(make, kind):
-    model = make(Blocking(), kind)
+    limiter = Blocking()
+    model = make(limiter, kind)
     with pytest.raises(ConfigurationError, match="limiter has no pickle"):
         pickle.dumps(model)
-    assert model._client.settings.limiter is model.limiter
+    client = model if kind is YandexClient else model._client
+    assert client.settings.limiter is limiter
 
 
 @pytest.mark.parametrize("kind", [ChatYandex, YandexLLM])
