@@ -54,7 +54,12 @@ class OpenBody:
 
     def _all(self, first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
         yield first
-        yield from rest
+        if is_shared(self.response):
+            for piece in rest:
+                self._refuse_late_end()
+                yield piece
+        else:
+            yield from rest
         self._refuse_late_end()
 
     def _refuse_late_end(self) -> None:
@@ -148,13 +153,19 @@ def in_time(deadline: Deadline) -> asyncio.Timeout:
     return asyncio.timeout(None if deadline is NEVER else deadline.left)
 
 
+def is_shared(response: httpx.Response) -> bool:
+    """Whether other answers travel on the same connection, so that it needs no end of this one."""
+    return response.http_version == "HTTP/2"
+
+
 @contextmanager
 def hung_up_after(seconds: float, response: httpx.Response) -> Iterator[None]:
     """Shuts a response's connection down if what is done here takes longer.
 
-    A blocking read can't be hurried else: its own timeout counts from the last bytes.
+    A blocking read can't be hurried else: its own timeout counts from the last bytes. One that
+    others share is left alone.
     """
-    if seconds == inf:
+    if seconds == inf or is_shared(response):
         yield
         return
     stream = response.extensions.get("network_stream")

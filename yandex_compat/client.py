@@ -14,7 +14,7 @@ import httpx
 
 from yandex_compat import catalogue
 from yandex_compat.batches import ain_order, in_order
-from yandex_compat.bodies import hung_up_after
+from yandex_compat.bodies import hung_up_after, is_shared
 from yandex_compat.catalogue import Model
 from yandex_compat.completion import Completion, CompletionRequest, Delta, Embedding, Token
 from yandex_compat.errors import ConnectionFailed, MalformedAnswer, UnsupportedError
@@ -271,7 +271,7 @@ class YandexClient:
                 return
             with failures():
                 yield from reading.close()
-            if _is_shared(body.response):
+            if is_shared(body.response):
                 return
             # Whatever fails from here on, the answer has been given: ConnectionFailed comes where
             # no descriptor or no thread is left to watch the connection with.
@@ -297,7 +297,7 @@ class YandexClient:
             with failures():
                 for delta in reading.close():
                     yield delta
-            if _is_shared(body.response):
+            if is_shared(body.response):
                 return
             with suppress(httpx.RequestError, TimeoutError):
                 async with asyncio.timeout(_PATIENCE):
@@ -470,8 +470,3 @@ def _of_one_length(found: list[Embedding]) -> list[Embedding]:
             f"base_url leads to."
         )
     return found
-
-
-def _is_shared(response: httpx.Response) -> bool:
-    """Whether other answers travel on the same connection, so that it needs no end of this one."""
-    return response.http_version == "HTTP/2"

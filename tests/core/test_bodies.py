@@ -70,6 +70,7 @@ class Response:
 
     headers: Mapping[str, str] = {}
     is_stream_consumed = False
+    http_version = "HTTP/1.1"
 
     def __init__(self) -> None:
         self.seen: list[str] = []

@@ -1,6 +1,8 @@
 """Timeouts: connecting, the first byte, between bytes, the whole; each named by its word."""
 
+import socket
 import threading
+import time
 from dataclasses import replace
 
 import httpx
@@ -232,6 +234,35 @@ async def test_waits_within_the_deadline_are_spent(client_over, request_of, wait
     with pytest.raises(RateLimitError):
         await ask(client, way, request_of())
     assert (len(asked), len(waits)) == (3, 2)
+
+
+@pytest.mark.parametrize("way", ["complete", "stream"])
+def test_a_connection_that_others_share_is_not_shut_down(client_over, request_of, way):
+    """Over HTTP/2, which a user's own client may speak, it carries their answers too."""
+
+    class Endless(httpx.SyncByteStream):
+        def __iter__(self):
+            yield FIRST
+            for _ in range(1_000 if way == "stream" else 20):
+                time.sleep(0.02)
+                yield b": still here\n\n"
+
+    class Stream:
+        def get_extra_info(self, _: str) -> socket.socket:
+            return own
+
+    own, other = socket.socketpair()
+    with own, other:
+        extensions = {"http_version": b"HTTP/2", "network_stream": Stream()}
+        client = client_over(
+            lambda _: httpx.Response(200, stream=Endless(), extensions=extensions),
+            total_timeout=0.2,
+            max_retries=0,
+        )
+        with pytest.raises(ConnectionFailed, match=r"total_timeout=0\.2 s"):
+            list(client.stream(request_of())) if way == "stream" else client.complete(request_of())
+        own.sendall(b"still open")
+        assert other.recv(100) == b"still open"
 
 
 def test_what_httpx_is_told(client_over, request_of):
