@@ -12,10 +12,13 @@ from asyncio.base_events import BaseEventLoop
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import ExitStack, closing, contextmanager
+from copy import copy, deepcopy
 
 import httpx
 import pytest
 
+from langchain_yandex_compat import ChatYandex
+from llamaindex_yandex_compat import YandexLLM
 from yandex_compat import YandexClient, transport
 from yandex_compat import pools as pools_module
 from yandex_compat.pools import Pools
@@ -129,6 +132,18 @@ async def test_the_loops_client_closes_with_its_last_holder(
         pass
     assert shared.is_closed
     assert pools._loops == {}
+
+
+@pytest.mark.parametrize("kind", [ChatYandex, YandexLLM])
+@pytest.mark.parametrize("again", [copy, deepcopy, lambda model: model.model_copy()])
+def test_to_close_a_copy_closes_nothing_of_the_first(emulator, pools, kind, again):  # D2
+    model = kind(api_key="test-key", folder_id="test-folder", base_url=emulator.chat_url)
+    model._client.models()
+    (shared,) = idle(pools, emulator.url)
+    again(model).close()
+    assert not shared.is_closed
+    model.close()
+    assert shared.is_closed
 
 
 def test_a_holder_nobody_remembers_holds_nothing(make, emulator, request_of, pools):

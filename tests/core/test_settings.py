@@ -147,6 +147,12 @@ def test_wrong_values_are_refused_by_word_and_never_shown(word, value):
     assert f"{word}={value!r}" not in str(caught.value)  # D11: it may be a key in the wrong word
 
 
+def test_the_longest_waits_are_taken():
+    words = {"timeout": 86_400, "total_timeout": 86_400, "deferred_timeout": 7 * 86_400}
+    settings = resolve_settings(api_key="k", folder_id="f", **words)
+    assert {word: getattr(settings, word) for word in words} == words
+
+
 def test_a_folder_of_the_environment_is_checked_too(monkeypatch):
     monkeypatch.setenv("YC_FOLDER_ID", "b1g\n")
     with pytest.raises(ConfigurationError, match="folder_id"):
