@@ -368,6 +368,12 @@ async def test_who_asks_a_loop_that_has_closed_all_is_told_at_once(pools):
     await asyncio.wait_for(asyncio.wrap_future(done), 30)
 
 
+def test_a_loop_that_closes_meanwhile_is_asked_in_vain(pools):
+    loop = asyncio.new_event_loop()
+    loop.close()
+    assert not pools._close_spare_soon(loop, "http://one.test").done()
+
+
 async def test_a_loop_that_goes_on_in_a_forked_child_leaves_the_parents_open(pools):
     holder = type("Holder", (), {})()
     parents = await pools.alend(holder, "http://one.test")
