@@ -216,6 +216,23 @@ async def test_the_deadline_ends_the_wait_in_an_event_loop(make, emulator, reque
     assert emulator.requests == []
 
 
+async def test_others_go_on_while_it_is_entered_and_left(make, request_of):
+    entered, left = threading.Event(), threading.Event()
+    loop, in_time = asyncio.get_running_loop(), []
+
+    class Slow(Shared):
+        def __enter__(self) -> None:
+            loop.call_soon_threadsafe(entered.set)
+            in_time.append(entered.wait(10))
+
+        def __exit__(self, *error: object) -> None:
+            loop.call_soon_threadsafe(left.set)
+            in_time.append(left.wait(10))
+
+    await make(Slow()).acomplete(request_of())
+    assert in_time == [True, True]
+
+
 async def test_it_is_left_where_no_thread_is_left(make, emulator, request_of, monkeypatch):
     """Else it would never be, and the answer, which is there, be lost and asked for again."""
     started = limiters.in_thread

@@ -196,6 +196,18 @@ def test_a_queue_that_moves_may_take_longer_than_one_waits_in_vain(monkeypatch):
     assert places._seconds_to_wait(0.0, 1.0, Deadline()) == 0
 
 
+def test_a_place_that_comes_as_its_waiter_gives_up_is_taken():
+    places = Places()
+    held = places.take(1, 30)
+    waiter = places._asked(1)
+    held.give_back()
+    place = places._given_up(waiter, 30, Deadline())
+    with pytest.raises(NoFreePlace):
+        places.take(1, SOON)
+    place.give_back()
+    places.take(1, SOON)
+
+
 def test_a_cancelled_waiter_takes_none_and_those_behind_move_up():
     places = Places()
     held = places.take(1, 30)
