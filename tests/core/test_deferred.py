@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import threading
 from types import SimpleNamespace
 
 import httpx
@@ -26,6 +27,7 @@ from yandex_compat import (
     UnsupportedError,
     YandexClient,
     client,
+    operations,
 )
 from yandex_compat.emulator import Emulator
 from yandex_compat.operations import Polling, read_operation
@@ -135,6 +137,17 @@ def test_a_failure_at_the_deadline_is_the_one_that_is_raised(now, forgiven):
     with pytest.raises(ConnectionFailed, match=r"No answer.*result\('op'\)") as raised:
         look()
     assert raised.value is failure
+
+
+@every_way
+def test_the_last_look_ends_too(raw_server, monkeypatch, asynchronous):
+    monkeypatch.setattr(operations, "_LAST_LOOK", 0.2)
+    url = raw_server(threading.Event()).url
+    client = YandexClient(api="completion", api_key="k", folder_id="f", base_url=url, timeout=20)
+    with pytest.raises(RequestTimedOut, match=r"deferred_timeout=0\.2 s"):
+        asyncio.run(client.aresult("op", timeout=0.1)) if asynchronous else client.result(
+            "op", timeout=0.1
+        )
 
 
 @every_way

@@ -159,6 +159,23 @@ def test_a_deadline_that_nothing_is_left_to_keep_is_told(
 
 
 @every_way
+async def test_a_body_that_comes_without_its_first_byte(raw_server, at, request_of, way):
+    """A chunk's size may be written with any number of zeros before it."""
+    server = raw_server(HEAD[:-2] + b"transfer-encoding: chunked\r\n\r\n", *trickle(b"0"))
+    with pytest.raises(RequestTimedOut, match=r"total_timeout=0\.3 s"):
+        await ask(at(server, total_timeout=0.3), way, request_of())
+    assert server.finished == 0
+
+
+@every_way
+async def test_an_answer_in_time_is_not_held_until_the_deadline(raw_server, at, request_of, way):
+    body = FIRST + LAST if "stream" in way else WHOLE
+    client = at(raw_server(HEAD + body), total_timeout=3_600)
+    assert await ask(client, way, request_of()) == "hi"
+    assert not [one for one in threading.enumerate() if isinstance(one, threading.Timer)]
+
+
+@every_way
 async def test_silence_is_no_longer_than_the_whole_may_take(raw_server, at, request_of, way):
     server = raw_server(threading.Event())
     with pytest.raises(RequestTimedOut, match=r"total_timeout=0\.1 s"):
