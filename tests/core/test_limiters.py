@@ -282,6 +282,21 @@ def test_an_interrupt_while_waiting_in_it_takes_none_away(make, request_of, monk
         time.sleep(0.001)
 
 
+class Late(Shared):
+    """Has a deadline of its own."""
+
+    def __enter__(self) -> None:
+        raise TimeoutError("of its own")
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("total_timeout", [None, 60])
+async def test_its_own_timeout_passes_too(make, request_of, asynchronous, total_timeout):
+    client = make(Late(), total_timeout=total_timeout)
+    with pytest.raises(TimeoutError, match="of its own"):
+        await client.acomplete(request_of()) if asynchronous else client.complete(request_of())
+
+
 @pytest.mark.parametrize("kind", [Refusing, Stuck])
 def test_its_own_errors_pass_under_a_deadline_too(make, request_of, kind):
     with pytest.raises(LookupError):
