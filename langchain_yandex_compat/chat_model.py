@@ -110,12 +110,12 @@ class ChatYandex(BaseChatModel, Generation, YandexConnection):
         params = LangSmithParams(
             ls_provider=PROVIDER, ls_model_type="chat", ls_model_name=words["model"]
         )
-        if words["temperature"] is not None:
-            params["ls_temperature"] = words["temperature"]
-        if words["max_tokens"] is not None:
-            params["ls_max_tokens"] = words["max_tokens"]
-        if words["stop"]:
-            params["ls_stop"] = [words["stop"]] if isinstance(words["stop"], str) else words["stop"]
+        if (temperature := words.get("temperature")) is not None:
+            params["ls_temperature"] = temperature
+        if (most := words.get("max_tokens")) is not None:
+            params["ls_max_tokens"] = most
+        if stops := words.get("stop"):
+            params["ls_stop"] = [stops] if isinstance(stops, str) else stops
         return params
 
     def _resolve_model_profile(self) -> ModelProfile | None:

@@ -42,7 +42,7 @@ def asked_of(request: httpx.Request, settings: Settings, secrets: Collection[str
         "credential": f"auth={type(settings.auth).__name__}(…)",
         "other_api": "chat" if "native generation" in traits else "completion",
     }
-    found = _MODEL.match(request.content[:_BEGINNING])
+    found = _MODEL.match(request.read()[:_BEGINNING])
     model = found[1].decode(errors="replace") if found else ""
     if model:
         profile, close = catalogue.profile_for(model), catalogue.close_name(model)

@@ -60,11 +60,12 @@ class Generation(BaseModel):
 
     def _words(self, *given: Mapping[str, Any]) -> dict[str, Any]:
         """The model's own words with those given on top, the last winning; None gives nothing."""
-        words = {word: getattr(self, word) for word in GENERATION_WORDS}
+        own = self.__dict__
+        words = {word: value for word in GENERATION_WORDS if (value := own[word]) is not None}
         for more in given:
             words |= named_once(more)
-        if words["store"] is False and not any("store_metadata" in more for more in given):
-            words["store_metadata"] = None  # the labels of what is not kept
+        if words.get("store") is False and not any("store_metadata" in more for more in given):
+            words.pop("store_metadata", None)  # the labels of what is not kept
         return words
 
 

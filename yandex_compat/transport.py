@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import uuid4
 
@@ -18,7 +18,7 @@ from yandex_compat.failures import Failures
 from yandex_compat.limiters import aholding, holding, too_late
 from yandex_compat.limits import PACES, Pace
 from yandex_compat.places import Places, shared_places
-from yandex_compat.pools import POOLS
+from yandex_compat.pools import POOLS, new_client
 from yandex_compat.retries import RetryPolicy
 from yandex_compat.settings import Settings
 
@@ -334,13 +334,20 @@ class Transport:
             "write": min(settings.timeout, left),
             "pool": min(settings.timeout, left),
         }
-        return client.build_request(
-            outgoing.method,
-            _parsed(outgoing.url),
-            content=outgoing.body,
-            headers={"x-client-request-id": str(uuid4()), **outgoing.headers},
-            extensions={"timeout": timeouts},
-        )
+        method, url, body = outgoing.method, _parsed(outgoing.url), outgoing.body
+        headers = {"x-client-request-id": str(uuid4()), **outgoing.headers}
+        extensions = {"timeout": timeouts}
+        if client in (self._http_client, self._http_async_client):
+            # It may have headers, parameters and cookies of its own.
+            return client.build_request(
+                method, url, content=body, headers=headers, extensions=extensions
+            )
+        # To have httpx put the same together costs a twentieth of a whole request.
+        known = {"host": url.netloc.decode(), **_headers_of_httpx(), **headers}
+        if body is not None:
+            known["content-length"] = str(len(body))
+        stream = httpx.ByteStream(body or b"")
+        return httpx.Request(method, url, headers=known, stream=stream, extensions=extensions)
 
     def _hurry(self, request: httpx.Request, deadline: Deadline) -> None:
         """Have the next bytes come within `timeout`, now that the first have come."""
@@ -370,6 +377,13 @@ class Transport:
             return drawn is not None
 
         return {"retry": retries, "wait": lambda _: drawn or 0.0, "reraise": True}
+
+
+@cache
+def _headers_of_httpx() -> dict[str, str]:
+    """What its clients, blocking and async, add to a request."""
+    with new_client(httpx.Client, trust_env=False) as client:
+        return dict(client.headers)
 
 
 @lru_cache(maxsize=64)

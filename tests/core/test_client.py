@@ -227,6 +227,26 @@ def test_logging_of_data_is_switched_off_on_every_endpoint(client_over, request_
     assert set(sent.values()) == {"false" if switched else None}
 
 
+async def test_a_shared_client_sends_what_one_passed_in_does(emulator, request_of):
+    own = {"x-mine": "1", "User-Agent": "mine"}
+    seen = []
+    async with httpx.AsyncClient() as http_async_client:
+        with httpx.Client() as http_client:
+            passed = {"http_client": http_client, "http_async_client": http_async_client}
+            for words in ({}, passed):
+                emulator.clear()
+                async with emulated(emulator, default_headers=own, **words) as client:
+                    client.complete(request_of())
+                    await client.acomplete(request_of())
+                    list(client.stream(request_of()))
+                    client.models()
+                seen.append(emulator.requests)
+    for asked in (asked for log in seen for asked in log):
+        assert asked["headers"].pop("x-client-request-id")
+    assert seen[0] == seen[1]
+    assert len(seen[0]) == 4
+
+
 def test_streams_are_not_to_be_compressed(emulator, client, request_of):
     list(client.stream(request_of()))
     client.complete(request_of())
