@@ -4,6 +4,8 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
+# A model's own would validate.
+_set = object.__setattr__
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -14,7 +16,7 @@ class Copies(Generic[_Model]):
     Containers are copied, so that no two instances share one.
     """
 
-    __slots__ = ("_containers", "_kind", "_open", "_set", "_values")
+    __slots__ = ("_containers", "_fields_set", "_kind", "_open", "_values")
 
     def __init__(self, model: _Model) -> None:
         state = model.__getstate__()
@@ -22,7 +24,7 @@ class Copies(Generic[_Model]):
             raise TypeError(f"{type(model).__name__} holds more than its fields.")
         self._kind = type(model)
         self._values: dict[str, Any] = state["__dict__"]
-        self._set: set[str] = state["__pydantic_fields_set__"]
+        self._fields_set: set[str] = state["__pydantic_fields_set__"]
         self._open = state["__pydantic_extra__"] is not None
         self._containers = [
             (word, value)
@@ -37,12 +39,8 @@ class Copies(Generic[_Model]):
             own[word] = container.copy()
         own.update(values)
         made = self._kind.__new__(self._kind)
-        made.__setstate__(
-            {
-                "__dict__": own,
-                "__pydantic_extra__": {} if self._open else None,
-                "__pydantic_fields_set__": self._set.copy(),
-                "__pydantic_private__": None,
-            }
-        )
+        _set(made, "__dict__", own)
+        _set(made, "__pydantic_fields_set__", self._fields_set.copy())
+        _set(made, "__pydantic_extra__", {} if self._open else None)
+        _set(made, "__pydantic_private__", None)
         return made
