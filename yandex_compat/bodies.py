@@ -1,17 +1,16 @@
 """The body of an open response: how it is begun, closed, and how its end is hurried."""
 
 import asyncio
-import socket
 import threading
 from _thread import start_new_thread
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from math import inf
 
 import httpx
 
 from yandex_compat.deadlines import NEVER, Deadline
-from yandex_compat.errors import ConnectionFailed
+from yandex_compat.hangups import HANG_UPS
 
 # Seconds that the closer of a stream waits to see it closed.
 _CLOSED_SOON = 0.02
@@ -173,33 +172,5 @@ def hung_up_after(seconds: float, response: httpx.Response) -> Iterator[None]:
     if own is None or own.fileno() < 0:
         yield
         return
-    with shut_down_after(seconds, own):
+    with HANG_UPS.after(seconds, own):
         yield
-
-
-@contextmanager
-def shut_down_after(seconds: float, own: socket.socket) -> Iterator[None]:
-    """Shuts a connection down if what is done here takes longer.
-
-    ConnectionFailed where no thread or descriptor is left to do so with.
-    """
-    with ExitStack() as held:
-        try:
-            # A socket of its own: to shut a TLS socket down under its reader would unwrap it.
-            twin = held.enter_context(socket.socket(fileno=socket.dup(own.fileno())))
-            timer = threading.Timer(seconds, _shut_down, [twin])
-            timer.daemon = True
-            timer.start()
-        except (OSError, RuntimeError) as error:
-            raise ConnectionFailed(
-                f"No thread or file descriptor is left to end the request in time with "
-                f"({type(error).__name__}): the program ends, or has too many."
-            ) from None
-        held.callback(timer.join)  # else it might meet another socket under the number of this one
-        held.callback(timer.cancel)
-        yield
-
-
-def _shut_down(connection: socket.socket) -> None:
-    with suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)

@@ -15,13 +15,13 @@ from typing import Any
 import httpx
 
 from yandex_compat import jsontext
-from yandex_compat.bodies import shut_down_after
 from yandex_compat.errors import (
     ConfigurationError,
     ConnectionFailed,
     MalformedAnswer,
     error_from_response,
 )
+from yandex_compat.hangups import HANG_UPS
 from yandex_compat.hidden import Hidden, HiddenWords
 from yandex_compat.iam_tokens import IamToken
 from yandex_compat.pools import new_client
@@ -183,7 +183,7 @@ def _asked(method: str, url: str, body: Hidden[str] | None) -> httpx.Response:
         # ever.
         if event == "connection.connect_tcp.complete":
             connection = told["return_value"].get_extra_info("socket")
-            held.enter_context(shut_down_after(_LONGEST, connection))
+            held.enter_context(HANG_UPS.after(_LONGEST, connection))
 
     try:
         # No proxy knows a machine's own metadata.

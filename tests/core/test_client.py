@@ -837,7 +837,7 @@ def test_text_beside_a_trimmed_call_is_kept(client_over, request_of):
     ("lacking", "error"),
     [
         ("socket.dup", OSError(24, "Too many open files")),
-        ("threading.Timer.start", RuntimeError("can't start new thread")),
+        ("HANG_UPS._add", RuntimeError("can't start new thread")),
     ],
 )
 def test_a_finished_stream_needs_no_descriptor_or_thread_to_end(
@@ -846,7 +846,7 @@ def test_a_finished_stream_needs_no_descriptor_or_thread_to_end(
     def none_left(*_: object) -> int:
         raise error
 
-    monkeypatch.setattr(f"yandex_compat.bodies.{lacking}", none_left)
+    monkeypatch.setattr(f"yandex_compat.hangups.{lacking}", none_left)
     emulator.script({"text": "one two"})
     assert "".join(delta.text for delta in client.stream(request_of())) == "one two"
 

@@ -17,7 +17,7 @@ from yandex_compat import (
     RequestTimedOut,
     StreamInterrupted,
     YandexClient,
-    bodies,
+    hangups,
 )
 
 HEAD = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n"
@@ -150,9 +150,11 @@ def test_a_deadline_that_nothing_is_left_to_keep_is_told(
     def none_left(*_: object) -> None:
         raise OSError(24, "many files") if lacking == "dup" else RuntimeError("no new thread")
 
-    of = bodies.socket if lacking == "dup" else bodies.threading.Timer
     server = raw_server(HEAD + (FIRST + LAST if way == "stream" else WHOLE))
-    monkeypatch.setattr(of, lacking, none_left)
+    if lacking == "dup":
+        monkeypatch.setattr(socket, "dup", none_left)
+    else:
+        monkeypatch.setattr(hangups.HANG_UPS, "_add", none_left)
     client = at(server, total_timeout=LONG)
     with pytest.raises(ConnectionFailed, match="thread or file descriptor"):
         list(client.stream(request_of())) if way == "stream" else client.complete(request_of())
