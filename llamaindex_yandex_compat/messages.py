@@ -177,6 +177,7 @@ def from_completion(completion: Completion) -> ChatResponse:
 
 
 _ANSWERS = Copies(ChatMessage(role=MessageRole.ASSISTANT))
+_RESPONSES = Copies(ChatResponse(message=ChatMessage(role=MessageRole.ASSISTANT)))
 
 
 class GrowingAnswer:
@@ -199,7 +200,7 @@ class GrowingAnswer:
             if delta.is_text:
                 self._text += delta.text
                 message = _ANSWERS.of(blocks=[TextBlock(text=self._text)])
-                return ChatResponse(message=message, delta=delta.text)
+                return _RESPONSES.of(message=message, delta=delta.text)
             # There is more than text from here on.
             self._received.add(Delta(self._text))
             self._text = None

@@ -5,6 +5,7 @@ import threading
 from _thread import start_new_thread
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
+from itertools import chain
 from math import inf
 
 import httpx
@@ -47,18 +48,18 @@ class OpenBody:
         pieces = (
             self.response.iter_raw() if _is_plain(self.response) else self.response.iter_bytes()
         )
-        self._pieces = self._all(_begun(next(pieces, b"")), pieces)
+        whole = chain((_begun(next(pieces, b"")),), pieces)
+        self._pieces = whole if self.deadline is NEVER else self._in_time(whole)
         self._held = held.pop_all()
         _REACHABLE[id(self.response)] = (self, pieces)
 
-    def _all(self, first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-        yield first
+    def _in_time(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         if is_shared(self.response):
-            for piece in rest:
+            for piece in pieces:
                 self._refuse_late_end()
                 yield piece
         else:
-            yield from rest
+            yield from pieces
         self._refuse_late_end()
 
     def _refuse_late_end(self) -> None:

@@ -64,6 +64,8 @@ class StreamReading:
         self._decoder.end.headers = _reported(response)
         self._stop = StopFilter(request.stop) if request.stop else None
         self._filters = list(self._filters_of(request))
+        # Then nothing need be looked at before the end.
+        self._is_plain = not self._filters and request.tool_choice is None
         self._called = False
         self._failure: ToolChoiceIgnored | None = None
 
@@ -86,7 +88,8 @@ class StreamReading:
         """The deltas that these bytes complete; a failure waits until those before it are out."""
         if self._failure:
             raise self._failure
-        return self._given_out(self._decoder.feed(data))
+        deltas = self._decoder.feed(data)
+        return deltas if self._is_plain and not self._decoder.done else self._given_out(deltas)
 
     def close(self) -> list[Delta]:
         """The deltas left at the end; StreamInterrupted where it was no end (D10)."""

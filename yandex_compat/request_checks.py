@@ -32,7 +32,7 @@ def check_request(
         if not _is_count_or_none(value := getattr(request, word)):
             raise ConfigurationError(f"{word}={value!r} must be a whole number above 0.")
     for word in ("reasoning_effort", "verbosity"):
-        if (value := getattr(request, word)) not in (None, *_LEVELS):
+        if (value := getattr(request, word)) is not None and value not in _LEVELS:
             raise ConfigurationError(f"{word}={value!r} must be one of {', '.join(_LEVELS)}.")
     stops = request.stop
     if not isinstance(stops, list | tuple) or not all(isinstance(stop, str) for stop in stops):

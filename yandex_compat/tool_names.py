@@ -23,9 +23,12 @@ class ToolNames:
     __slots__ = ("_own", "_sent")
 
     def __init__(self, request: CompletionRequest) -> None:
-        names = dict.fromkeys(_names(request))
-        taken = {name for name in names if _SENDABLE.fullmatch(name)}
         self._sent: dict[str, str] = {}
+        self._own: dict[str, str] = {}
+        names = dict.fromkeys(_names(request))
+        if not names:
+            return
+        taken = {name for name in names if _SENDABLE.fullmatch(name)}
         for name in names:
             if name not in taken:
                 self._sent[name] = sent = _free(sendable_name(name), taken)
