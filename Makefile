@@ -45,7 +45,7 @@ bench: ## measure this and its peers against the floor (most of an hour; QUICK=1
 	$(BENCH)/bin/python -m benchmarks.run $(if $(QUICK),--quick)
 
 tables: $(READY) ## run LangChain's standard suites and write README's tables
-	$(VENV)/bin/python tests/readme_tables.py
+	PYTHONPATH=. $(VENV)/bin/python tests/readme_tables.py
 
 lint: $(READY) ## ruff: rules and format
 	$(VENV)/bin/ruff check .
@@ -55,7 +55,7 @@ typecheck: $(READY) ## mypy, strict
 	$(VENV)/bin/mypy
 
 ci: lint typecheck test ## what CI runs: lint, types, tests, and README's tables against their results
-	$(VENV)/bin/python tests/readme_tables.py --check $(RESULTS)
+	PYTHONPATH=. $(VENV)/bin/python tests/readme_tables.py --check $(RESULTS)
 
 clean: ## remove the environment and what tools left behind
 	rm -rf $(VENV) $(LOWEST) $(BENCH) .benchmarks .mypy_cache .ruff_cache .pytest_cache .coverage $(RESULTS) dist build

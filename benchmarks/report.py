@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks.arithmetic import ENDS, VALUE, Measured, Verdict
 from benchmarks.subjects import FLOOR, LIKE, MISTRAL, OPENAI, OPENAI_EMBEDDINGS, OURS
 
-_ORDER = (OURS, OPENAI, MISTRAL, LIKE, OPENAI_EMBEDDINGS, FLOOR)
+_ORDER = (OURS, OPENAI, LIKE, MISTRAL, OPENAI_EMBEDDINGS, FLOOR)
 # Of a bar, where the room of a metric is 1: three bars fit into it.
 _THICK = 0.27
 _COLOURS = {
@@ -41,6 +41,24 @@ def as_json(measured: Sequence[Measured], found: Sequence[Verdict]) -> dict[str,
             for one in found
         ],
     }
+
+
+def from_json(result: Mapping[str, Any]) -> list[Measured]:
+    """The metrics of a result as they were measured."""
+    found = []
+    for told in result["metrics"]:
+        samples = {
+            name: {row["size"]: row["samples"] for row in subject["sizes"]}
+            for name, subject in told["subjects"].items()
+        }
+        sizes = tuple(next(iter(samples.values()), {}))
+        found.append(
+            Measured(
+                told["name"], told["title"], told["unit"], "", sizes, told["counted"],
+                samples, told["failures"],
+            )
+        )  # fmt: skip
+    return found
 
 
 def _subject(metric: Measured, name: str) -> dict[str, Any]:
@@ -101,6 +119,36 @@ def tables(measured: Sequence[Measured], found: Sequence[Verdict]) -> str:
         ),
     ]
     return "\n\n".join(filter(None, parts))
+
+
+def summary(measured: Sequence[Measured], found: Sequence[Verdict]) -> str:
+    """A row for each metric: ours, its peers and the floor side by side, and the target.
+
+    What grows is shown for the smallest and the largest size.
+    """
+    by_metric = {one.target.metric: one for one in found}
+    return _table(
+        ["", *_ORDER, "of the floor", "target"],
+        (_summed(one, by_metric.get(one.name)) for one in measured),
+    )
+
+
+def _summed(metric: Measured, verdict: Verdict | None) -> list[str]:
+    cells = [
+        _at_ends(metric, name) if name in metric.samples else "" for name in _ORDER
+    ]
+    of_floor = ""
+    if FLOOR in metric.samples and metric.unit != "pieces":
+        of_floor = f"{metric.ratio_to(OURS, FLOOR).of_medians:.2f}"
+    return [metric.title, *cells, of_floor, _told(verdict)]
+
+
+def _at_ends(metric: Measured, name: str) -> str:
+    scaled = 1000 if metric.counted and metric.unit == "ms" else 1
+    unit = "µs" if scaled > 1 else metric.unit
+    ends = dict.fromkeys((metric.sizes[0], metric.sizes[-1]))
+    numbers = [_number(metric.per_unit(name, size).median * scaled) for size in ends]
+    return f"{' … '.join(numbers)} {unit}"
 
 
 def _rows(metric: Measured, verdict: Verdict | None) -> Iterator[list[str]]:

@@ -1,10 +1,11 @@
-"""README's tables: the standard suites, the models, and the fields of the service's references.
+"""README's tables: the standard suites, the models, the service's references, and the speed.
 
 It stands beside the tests, since it reads what they leave behind; the packages have no use for it.
 """
 
 import argparse
 import difflib
+import json
 import re
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from pathlib import Path
 from runpy import run_path
 from xml.etree import ElementTree
 
+from benchmarks import arithmetic, report
+from benchmarks.targets import TARGETS
 from yandex_compat import catalogue
 
 ROOT = Path(__file__).parents[1]
@@ -93,6 +96,23 @@ def reference_table() -> str:
     )
 
 
+def speed_table() -> str:
+    """What the last full run of `make bench` found, and where."""
+    result = json.loads((ROOT / "benchmarks/results/results.json").read_text(encoding="utf-8"))
+    measured = report.from_json(result)
+    found = arithmetic.verdicts(TARGETS, {one.name: one for one in measured})
+    told = result["machine"]
+    machine = (
+        f"{told['cores']} cores of {told['cpu']}, {told['memory_gib']} GiB, {told['system']}, "
+        f"{told['python']}, {result['began'][:10]}, {result['minutes']:.0f} minutes"
+    )
+    met = sum(one.met for one in found)
+    return (
+        f"{report.summary(measured, found)}\n\n"
+        f"{met} of {len(found)} targets met. Measured on {machine}."
+    )
+
+
 def updated(readme: str, tables: Mapping[str, str]) -> str:
     """The README with each table between its marks."""
     for name, table in tables.items():
@@ -133,6 +153,7 @@ def _tables(results: Path) -> dict[str, str]:
         "standard suites": suites_table(results),
         "models": models_table(),
         "references": reference_table(),
+        "speed": speed_table(),
     }
 
 

@@ -17,10 +17,10 @@ from llama_index.core.llms import ChatMessage
 from benchmarks import arithmetic, machine, server, subjects
 from benchmarks.arithmetic import ENDS, VALUE, Measured, Spread, Target, verdict, verdicts
 from benchmarks.measures import FULL, QUICK, Bench, FirstChunk, Metric, Timed, WrongAnswer, metrics
-from benchmarks.report import as_json, tables
+from benchmarks.report import as_json, from_json, summary, tables
 from benchmarks.run import measure
 from benchmarks.subjects import FLOOR, OURS, Subject
-from benchmarks.targets import TARGETS
+from benchmarks.targets import HOOKS, TARGETS
 
 TOOL = {
     "type": "function",
@@ -156,6 +156,21 @@ def test_the_gate_tells_who_waits_for_a_second_chunk(origin, make):
             )()
             > 1
         )
+
+
+FIRST_CHUNKS = [metric for metric in metrics(QUICK) if isinstance(metric, FirstChunk)]
+
+
+@pytest.mark.parametrize("metric", FIRST_CHUNKS, ids=lambda metric: metric.name)
+def test_every_stream_hook_gives_a_chunk_before_the_next_is_sent(origin, metric):
+    ours = subjects.subject_of(metric.group, OURS)
+    with asyncio.Runner() as runner:
+        assert metric.sample(Bench(origin, runner), ours, 1)() == 1
+
+
+def test_the_hooks_are_all_there_are():
+    assert {metric.name.removesuffix(".first") for metric in FIRST_CHUNKS} == set(HOOKS)
+    assert len(HOOKS) == 10
 
 
 def test_medians_and_quartiles():
@@ -307,6 +322,18 @@ def test_tables_and_json_tell_ratios_and_targets():
     [row] = told["metrics"][0]["subjects"][OURS]["sizes"]
     assert (row["median"], row["ratio_to_floor"]) == (13, 1.3)
     assert row["samples"] == [12, 13, 14]
+
+
+def test_a_summary_of_what_was_written_is_that_of_what_was_measured():
+    metrics = [seen(ours=[12.0, 13.0, 14.0], floor=[10.0, 10.0, 10.0]), grown("chunk")]
+    found = verdicts([Target("x", 1.2)], {"x": metrics[0]})
+    written = json.loads(json.dumps(as_json(metrics, found)))
+    told = summary(metrics, found)
+    assert summary(from_json(written), found) == told
+    first, last = told.splitlines()[-2:]
+    assert first.startswith("| X | 13 ms | ")
+    assert first.endswith(" | 10 ms | 1.30 | at most 1.2 of floor: 1.30, MISSED |")
+    assert "3,000 … 6,000 µs" in last
 
 
 def test_growth_stands_in_a_table_of_its_own():

@@ -30,7 +30,7 @@ _KEPT = 5.0
 # How many stay idle, of an event loop or of blocking calls, where others open a connection.
 _SPARE = 2
 # Seconds that blocking calls wait for a loop to close the others.
-_CLOSED_SOON = 0.05
+_CLOSED_SOON = 0.25
 
 
 @cache

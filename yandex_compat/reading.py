@@ -44,10 +44,21 @@ def _treated(completion: Completion, request: CompletionRequest) -> Completion:
     return cut
 
 
+_KEPT_BACK = {"authorization", "set-cookie"}
+_SHORTEST_SECRET = 8
+
+
 def _reported(response: httpx.Response) -> dict[str, str]:
-    """The headers of an answer, but for those that are for nobody's eyes."""
-    kept_back = {"authorization", "set-cookie"}
-    return {name: value for name, value in response.headers.items() if name not in kept_back}
+    """The headers of an answer, but for those that are for nobody's eyes.
+
+    Some servers repeat the credential in one of another name.
+    """
+    sent = response.request.headers.get("authorization", "").rpartition(" ")[2]
+    return {
+        name: value
+        for name, value in response.headers.items()
+        if name not in _KEPT_BACK and not (len(sent) >= _SHORTEST_SECRET and sent in value)
+    }
 
 
 class StreamReading:

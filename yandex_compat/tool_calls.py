@@ -30,6 +30,8 @@ MAX_ARGUMENTS = 10 * 1024 * 1024
 
 Arguments that go on for ever would otherwise take all memory, a small piece at a time.
 """
+MAX_CALLS = 1_000
+"""Calls of one streamed answer: a hostile one of small pieces would take twenty times its size."""
 NO_RESULT = "Error: this call was not run, so there is no result."
 
 
@@ -123,12 +125,18 @@ class ToolCallAssembler:
     ) -> ToolCallDelta | None:
         """The delta of one piece; None while the call's name has yet to come.
 
-        Raises MalformedAnswer for a call whose arguments grow beyond MAX_ARGUMENTS.
+        Raises MalformedAnswer for a call whose arguments grow beyond MAX_ARGUMENTS, and for one
+        more than MAX_CALLS.
         """
         key = index or 0
         call = self._open.get(key)
         named_again = bool(name) and key in self._named
         if call is None or self._begins_another(call, server_id, name, arguments, named_again):
+            if len(self._calls) == MAX_CALLS:
+                raise MalformedAnswer(
+                    f"The answer holds more than {MAX_CALLS} tool calls. Ask again; max_tokens "
+                    f"bounds what a model writes."
+                )
             call = self._open[key] = _OpenCall(index=len(self._calls))
             self._calls.append(call)
         if name:

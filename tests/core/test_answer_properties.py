@@ -32,6 +32,7 @@ from yandex_compat.reading import StreamReading, whole_completion
 from yandex_compat.wires.apis import APIS
 
 PLAIN = CompletionRequest("yandexgpt", (Message("user", "Hi"),))
+ASKED = httpx.Request("POST", "https://h.test/v1/chat/completions")
 # Everything that is done to an answer on its way out.
 TREATED = replace(
     PLAIN,
@@ -306,7 +307,10 @@ def read(
     api: str, data: bytes, sizes: list[int], request: CompletionRequest = PLAIN
 ) -> tuple[Completion, YandexError | None]:
     """What is given out of a stream, and the error that ends it; any other exception passes."""
-    reading, folded = StreamReading(request, httpx.Response(200), APIS[api]), Accumulator()
+    reading, folded = (
+        StreamReading(request, httpx.Response(200, request=ASKED), APIS[api]),
+        Accumulator(),
+    )
     ends: list[bool] = []
 
     def take(deltas: list[Delta]) -> None:
@@ -385,7 +389,7 @@ def whole_body(api: str, drawn: Drawn) -> bytes:
 
 
 def read_whole(api: str, data: bytes, request: CompletionRequest = PLAIN) -> Completion:
-    return whole_completion(request, httpx.Response(200, content=data), APIS[api])
+    return whole_completion(request, httpx.Response(200, content=data, request=ASKED), APIS[api])
 
 
 @every_api

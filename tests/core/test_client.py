@@ -983,11 +983,17 @@ async def test_headers_of_the_answer_are_told_but_for_cookies_and_keys(
 ):
     text = WHOLE if "complete" in way else FIRST + SECOND + DONE
     secret = {"Set-Cookie": "session=s", "Authorization": "Api-Key repeated"}
-    headers = {"x-server-trace-id": "t1", **secret}
-    client = client_over(lambda _: httpx.Response(200, text=text, headers=headers))
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        repeated = {"x-seen": f"as {request.headers['authorization']}, yes"}
+        headers = {"x-server-trace-id": "t1", **secret, **repeated}
+        return httpx.Response(200, text=text, headers=headers)
+
+    client = client_over(answer, api_key="AQVN-a-key-of-some-length")
     told = (await asked(client, way, request_of())).headers
     assert told["x-server-trace-id"] == "t1"
     assert "session=s" not in str(told)
+    assert "AQVN" not in str(told)
     assert "repeated" not in str(told)
 
 

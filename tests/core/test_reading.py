@@ -27,6 +27,7 @@ TEXTS = [
     '```json\n{"a": 1}\n```', '```json\n{"a": 1}\n``` END', "[TOOL_CALL_START]odd\n{}",
 ]  # fmt: skip
 TOOLS = (Tool("f"), Tool("g"), CustomTool("h"))
+ASKED = httpx.Request("POST", "https://h.test/v1/chat/completions")
 
 
 def asked(rng: random.Random) -> CompletionRequest:
@@ -81,7 +82,10 @@ def answer(rng: random.Random) -> tuple[bytes, bytes]:
 
 
 def streamed(rng: random.Random, request: CompletionRequest, data: bytes) -> Completion:
-    reading, folded = StreamReading(request, httpx.Response(200), APIS["chat"]), Accumulator()
+    reading, folded = (
+        StreamReading(request, httpx.Response(200, request=ASKED), APIS["chat"]),
+        Accumulator(),
+    )
     while data and not reading.stopped:
         size = rng.randint(1, 200)
         for delta in reading.feed(data[:size]):
@@ -107,7 +111,7 @@ def told(read) -> object:
 def test_whole_and_streamed_say_the_same(seed):
     rng = random.Random(seed)
     request, (body, events) = asked(rng), answer(rng)
-    response = httpx.Response(200, content=body)
+    response = httpx.Response(200, content=body, request=ASKED)
     whole = told(lambda: whole_completion(request, response, APIS["chat"]))
     for _ in range(5):
         assert told(lambda: streamed(rng, request, events)) == whole
@@ -119,7 +123,7 @@ def test_text_before_an_ignored_choice_is_given_out_first(mark):
         "m", (Message("user", "?"),), tools=TOOLS, tool_choice=ToolChoice("required")
     )
     event = {"choices": [{"delta": {"content": "no"}, "finish_reason": "stop"}]}
-    reading = StreamReading(request, httpx.Response(200), APIS["chat"])
+    reading = StreamReading(request, httpx.Response(200, request=ASKED), APIS["chat"])
     given = reading.feed(f"data: {json.dumps(event)}\n\n".encode() + mark)
     assert [delta.text for delta in given] == ["no"]
     with pytest.raises(ToolChoiceIgnored):
@@ -136,9 +140,9 @@ def test_calls_beyond_a_stop_are_cut_whether_they_have_come_or_not():
     events = "".join(f"data: {json.dumps({'choices': [one]})}\n\n" for one in choices)
     message = {"content": "a END b", "tool_calls": calls}
     body = {"choices": [{"message": message, "finish_reason": "tool_calls"}]}
-    whole = whole_completion(request, httpx.Response(200, json=body), APIS["chat"])
+    whole = whole_completion(request, httpx.Response(200, json=body, request=ASKED), APIS["chat"])
     end = (
-        StreamReading(request, httpx.Response(200), APIS["chat"])
+        StreamReading(request, httpx.Response(200, request=ASKED), APIS["chat"])
         .feed((events + "data: [DONE]\n\n").encode())[-1]
         .final
     )

@@ -462,6 +462,16 @@ def test_arguments_without_an_end_are_malformed(monkeypatch, name):
     assert [len(call.arguments) for call in made] == ([996, 880] if name else [880])
 
 
+def test_calls_without_an_end_are_malformed(monkeypatch):
+    monkeypatch.setattr(tool_calls, "MAX_CALLS", 3)
+    decoding = decoder()
+    for number in range(3):
+        decoding.feed(calls(piece(number, str(number), "f", "{}")))
+    with pytest.raises(MalformedAnswer, match="more than 3 tool calls"):
+        decoding.feed(calls(piece(3, "3", "f", "{}")))
+    assert len(decoding.partial.tool_calls) == 3
+
+
 @pytest.mark.parametrize(
     "delta",
     [
