@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
@@ -74,7 +75,6 @@ class Bench:
         self.origin = origin
         self.runner = runner
         self._models: dict[tuple[Subject, str], Any] = {}
-        self._gates = 0
 
     def model(self, subject: Subject, path: str) -> Any:
         """A subject's model for a path of the server."""
@@ -84,8 +84,7 @@ class Bench:
 
     def gate(self) -> str:
         """The name of a gate that nobody has used."""
-        self._gates += 1
-        return f"gate{self._gates}"
+        return uuid4().hex
 
     def do(self, act: Act, sink: Sink, times: int = 1) -> None:
         """An act so many times, one after the other."""

@@ -31,6 +31,9 @@ QUOTA = 10
 BREAKS = {"cut", "stall"}
 WORDS = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho"
 
+# Seconds: what watches connections ends once it has had none to watch for a while.
+_ENDS_BY_ITSELF = 10.0
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -152,6 +155,13 @@ def outcome_of(error: BaseException) -> Outcome:
     return Outcome(partial, kind)
 
 
+def threads_beside(known: set[threading.Thread]) -> list[str]:
+    """The names of threads that do not end by themselves."""
+    for thread in set(threading.enumerate()) - known:
+        thread.join(_ENDS_BY_ITSELF)
+    return [one.name for one in set(threading.enumerate()) - known]
+
+
 def run(plan: Plan) -> Run:
     """Ask everything, by threads and tasks at once, and look at the process meanwhile."""
     found, process = Run(), psutil.Process()
@@ -206,7 +216,7 @@ def run(plan: Plan) -> Run:
         found.left_open = open_sockets()
         found.rows = httpx.get(f"{root.removesuffix('/v1')}/_ledger", timeout=60).json()["rows"]
     found.emulator_exit = server.returncode
-    found.threads_left = [one.name for one in set(threading.enumerate()) - threads_before]
+    found.threads_left = threads_beside(threads_before)
     return found
 
 
