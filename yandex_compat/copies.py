@@ -16,13 +16,12 @@ class Copies(Generic[_Model]):
     Containers are copied, so that no two instances share one.
     """
 
-    __slots__ = ("_containers", "_fields_set", "_kind", "_open", "_values")
+    __slots__ = ("_containers", "_fields_set", "_has_more", "_kind", "_model", "_open", "_values")
 
     def __init__(self, model: _Model) -> None:
         state = model.__getstate__()
-        if state["__pydantic_private__"] or state["__pydantic_extra__"]:
-            raise TypeError(f"{type(model).__name__} holds more than its fields.")
-        self._kind = type(model)
+        self._model, self._kind = model, type(model)
+        self._has_more = bool(state["__pydantic_private__"] or state["__pydantic_extra__"])
         self._values: dict[str, Any] = state["__dict__"]
         self._fields_set: set[str] = state["__pydantic_fields_set__"]
         self._open = state["__pydantic_extra__"] is not None
@@ -38,6 +37,8 @@ class Copies(Generic[_Model]):
         for word, container in self._containers:
             own[word] = container.copy()
         own.update(values)
+        if self._has_more:  # a framework's next version may have it
+            return self._model.model_copy(update=own)
         made = self._kind.__new__(self._kind)
         _set(made, "__dict__", own)
         _set(made, "__pydantic_fields_set__", self._fields_set.copy())

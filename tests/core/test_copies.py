@@ -75,6 +75,10 @@ def test_what_is_given_stands_for_a_container_too():
 
 
 @pytest.mark.parametrize("model", [Open(added=1), WithPrivate()], ids=["extra", "private"])
-def test_a_model_of_more_than_fields_is_refused(model):
-    with pytest.raises(TypeError, match="holds more than its fields"):
-        Copies(model)
+def test_what_a_model_holds_beside_its_fields_is_kept(model):
+    made = Copies(model).of()
+    assert made == model
+    assert (
+        made.__getstate__()["__pydantic_private__"]
+        == (model.__getstate__()["__pydantic_private__"])
+    )
