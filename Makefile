@@ -38,7 +38,7 @@ soak: $(READY) ## 11,000 requests of both frameworks, of which three in ten fail
 
 # With uv: make bench INSTALL="uv pip install --python .venv-bench --link-mode=copy"
 bench: VENV := $(BENCH)
-bench: ## measure this and its peers against the floor (most of an hour; QUICK=1: a minute, to try it)
+bench: ## measure this and its peers against the floor (a quarter of an hour; QUICK=1: a minute, to try it)
 	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
 	@echo "installing into $(BENCH) (the first time takes a minute or two)"
 	@$(INSTALL) --editable '.[all,bench]'
