@@ -284,7 +284,7 @@ def findings(plan: Plan, seen: Run) -> list[Finding]:
         Finding(
             f"generations at once, of a quota of {QUOTA}",
             f"{max(row['generating'] for row in seen.rows)} at most, {own} refused",
-            own <= left,
+            max(row["generating"] for row in seen.rows) <= QUOTA and own <= left,
         ),
         Finding(
             "open sockets, quota plus 2 at most",
