@@ -176,6 +176,7 @@ def from_completion(completion: Completion) -> ChatResponse:
     )
 
 
+# Nearly all responses of a stream are a text and nothing else.
 _ANSWERS = Copies(ChatMessage(role=MessageRole.ASSISTANT))
 _RESPONSES = Copies(ChatResponse(message=ChatMessage(role=MessageRole.ASSISTANT)))
 

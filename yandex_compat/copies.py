@@ -4,7 +4,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
-# A model's own would validate.
+# A model's own knows its fields only.
 _set = object.__setattr__
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -12,7 +12,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 class Copies(Generic[_Model]):
     """Makes instances like one that was validated, the way that loading a pickle does.
 
-    A stream makes thousands, of which each takes longer to validate than all that comes before.
+    A stream makes thousands, of values that are of the right type by then.
     Containers are copied, so that no two instances share one.
     """
 

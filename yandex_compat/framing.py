@@ -206,7 +206,7 @@ class JSONLinesFraming:
 
 
 def _joined(rest: bytearray, data: bytes) -> bytes:
-    return b"".join((rest, data))
+    return b"".join((rest, data)) if rest else data
 
 
 def _with_plain_ends(data: bytes) -> bytes:
