@@ -68,7 +68,7 @@ def idle(monkeypatch, job):
     """The demo in this process, with five steps that do nothing."""
     for name in STEPS:
         monkeypatch.setattr(demo, name, lambda job: None)
-    monkeypatch.setattr(demo, "_service", lambda: nullcontext(job.words))
+    monkeypatch.setattr(demo, "service", lambda tell: nullcontext(job.words))
 
 
 def test_five_steps_over_the_emulator():
@@ -304,18 +304,6 @@ def test_a_proxy_of_the_environment_is_not_asked_for_the_emulator(story):
     assert shown.returncode == 0, shown.stdout + shown.stderr
 
 
-@pytest.mark.parametrize("before", [None, "example.com"])
-def test_the_environment_is_left_as_it_was(monkeypatch, before):
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    if before:
-        monkeypatch.setenv("NO_PROXY", before)
-    with demo._past_any_proxy("127.0.0.1"):
-        assert os.environ["NO_PROXY"].split(",")[-1] == "127.0.0.1"
-    assert os.environ.get("NO_PROXY") == before
-    assert "no_proxy" not in os.environ
-
-
 @pytest.mark.parametrize("credential", ["YC_API_KEY", "YC_IAM_TOKEN"])
 def test_the_cloud_is_used_where_the_environment_names_it(emulator, credential):
     """With a credential and a folder nothing is started; the address stays the service's own."""
@@ -327,22 +315,6 @@ def test_the_cloud_is_used_where_the_environment_names_it(emulator, credential):
     assert shown.returncode == 1
     for number in range(1, 6):
         assert "No answer from https://ai.api.cloud.yandex.net/v1/" in step(shown.stdout, number)
-
-
-@pytest.mark.parametrize(
-    ("given", "missing"),
-    [
-        ("YC_API_KEY", "No YC_FOLDER_ID beside YC_API_KEY: "),
-        ("YC_IAM_TOKEN", "No YC_FOLDER_ID beside YC_IAM_TOKEN: "),
-        ("YC_FOLDER_ID", "No YC_API_KEY or YC_IAM_TOKEN beside YC_FOLDER_ID: "),
-    ],
-)
-def test_half_of_what_the_cloud_needs_is_told_in_one_line(monkeypatch, capsys, given, missing):
-    monkeypatch.setenv(given, "x")
-    with demo._service() as words:
-        assert words["base_url"].startswith("http://127.0.0.1:")
-    [line] = capsys.readouterr().out.splitlines()
-    assert line.startswith(f"{missing}talking to an emulator at {words['base_url']} (process ")
 
 
 def test_the_emulator_as_a_command():

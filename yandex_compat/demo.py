@@ -1,10 +1,7 @@
 """The main job in five steps, told to the screen: the demo of `yandex-compat demo`."""
 
 import asyncio
-import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,8 +28,7 @@ from rich.text import Text
 from langchain_yandex_compat import ChatYandex
 from llamaindex_yandex_compat import YandexEmbedding, YandexLLM
 from yandex_compat.demo_texts import Texts, nearest_passage, read_texts, two_words, without_tags
-
-_CREDENTIALS = ("YC_API_KEY", "YC_IAM_TOKEN", "YC_SERVICE_ACCOUNT_KEY_FILE", "YC_OAUTH_TOKEN")
+from yandex_compat.trial import service
 
 # What models and files say is text: never markup, never the name of an emoji.
 console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
@@ -101,7 +97,7 @@ def run(files: Sequence[Path], question: str | None, model: str) -> int:
     ]
     table = Table("step", "result", "seconds", "tokens", title="The main job")
     failed = False
-    with _service() as words:
+    with service(tell=console.print) as words:
         job = Job(texts, words, model)
         names = texts.by_name
         console.print(f"{model} on {_told_number(len(names), 'text')}: {', '.join(names)}")
@@ -283,57 +279,3 @@ def _noted_llamaindex(job: Job) -> Iterator[None]:
         yield
     finally:
         dispatcher.event_handlers.remove(handler)
-
-
-@contextmanager
-def _service() -> Iterator[dict[str, Any]]:
-    """The words that lead to the cloud, or to an emulator started for the demo."""
-    credential = next((name for name in _CREDENTIALS if os.environ.get(name)), None)
-    folder = os.environ.get("YC_FOLDER_ID")
-    if credential and folder:
-        console.print(f"Talking to Yandex Cloud AI Studio with {credential} and YC_FOLDER_ID.")
-        yield {}
-        return
-    missing = "YC_API_KEY and YC_FOLDER_ID"
-    if credential:
-        missing = f"YC_FOLDER_ID beside {credential}"
-    elif folder:
-        missing = "YC_API_KEY or YC_IAM_TOKEN beside YC_FOLDER_ID"
-    with _emulator() as (url, process), _past_any_proxy("127.0.0.1"):
-        console.print(f"No {missing}: talking to an emulator at {url} (process {process}).")
-        yield {"base_url": url, "api_key": "emulator-key", "folder_id": "emulator-folder"}
-
-
-@contextmanager
-def _past_any_proxy(host: str) -> Iterator[None]:
-    """Keep requests to a host off the environment's proxies, which can't reach this machine."""
-    kept = {name: os.environ.get(name) for name in ("NO_PROXY", "no_proxy")}
-    hosts = ",".join(filter(None, [kept["no_proxy"] or kept["NO_PROXY"], host]))
-    os.environ.update(dict.fromkeys(kept, hosts))
-    try:
-        yield
-    finally:
-        for name, value in kept.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def _emulator() -> Iterator[tuple[str, int]]:
-    """An emulator's address and process id, for as long as the block lasts."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "yandex_compat.emulator", "--port", "0", "--until-eof"],
-        stdin=subprocess.PIPE,  # ends with this process, however it ends
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        url = process.stdout.readline().strip() if process.stdout else ""
-        if not url:
-            sys.exit("The emulator did not start; what it said stands above.")
-        yield url, process.pid
-    finally:
-        process.terminate()
-        process.communicate()

@@ -20,10 +20,10 @@ SPEAKS_HTTP = {
 INNER = {
     "wires", "emulator", "cli", "demo", "client", "pools", "bodies", "reading", "framing",
     "retries", "failures", "transport", "endpoints", "batches", "places", "limiters", "deadlines",
-    "threads", "advice", "asked", "plain_http",
+    "threads", "advice", "asked", "plain_http", "trial",
 }  # fmt: skip
 # The command line shows both adapters, so it stands above the core.
-COMMAND_LINE = {CORE / name for name in ("cli.py", "demo.py", "doctor.py")}
+COMMAND_LINE = {CORE / name for name in ("cli.py", "demo.py", "doctor.py", "trial.py")}
 # What the classes of both adapters inherit, and no other file of the core imports.
 INHERITED = {"connection.py", "generation.py", "vectorization.py"}
 
