@@ -75,14 +75,17 @@ class Measured:
         """A subject against another, of the same rounds."""
         return ratio(self.series(subject, size), self.series(base, size))
 
-    def ratio_of_ends(self, subject: str) -> Ratio:
-        """The largest size against the smallest, for each unit where units are counted."""
-        first, last = self.sizes[0], self.sizes[-1]
-        units = (first, last) if self.counted else (1, 1)
-        return ratio(
-            [number / units[1] for number in self.series(subject, last)],
-            [number / units[0] for number in self.series(subject, first)],
-        )
+    def ratio_of_ends(self, subject: str, beside: float = 0) -> Ratio:
+        """The largest size against the smallest, for each unit where units are counted.
+
+        `beside` is not counted, for each unit of the size.
+        """
+        first, last = (self._own(subject, size, beside) for size in (self.sizes[0], self.sizes[-1]))
+        return ratio(last, first)
+
+    def _own(self, subject: str, size: int, beside: float) -> list[float]:
+        units = size if self.counted else 1
+        return [(number - beside * size) / units for number in self.series(subject, size)]
 
 
 VALUE, ENDS = "value", "ends"
@@ -93,18 +96,21 @@ class Target:
     """The most that a metric of ours may be.
 
     `of` names the subject that it is a ratio to, or is VALUE for the number itself, or ENDS for the
-    ratio of the largest size to the smallest.
+    ratio of the largest size to the smallest. `beside` is what a promise costs for each unit of a
+    size, in the metric's unit: it is left out of the ratio of the ends.
     """
 
     metric: str
     at_most: float
     of: str = FLOOR
+    beside: float = 0
 
     @property
     def text(self) -> str:
         """The target in words."""
         against = {VALUE: "", ENDS: " of the smallest size"}.get(self.of, f" of {self.of}")
-        return f"at most {self.at_most:g}{against}"
+        kept = ", beside the text that is kept" if self.beside else ""
+        return f"at most {self.at_most:g}{against}{kept}"
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,7 @@ def verdict(target: Target, measured: Mapping[str, Measured]) -> Verdict:
         if target.of == VALUE:
             return Verdict(target, Spread.of(metric.series(OURS)).median)
         if target.of == ENDS:
-            return Verdict(target, metric.ratio_of_ends(OURS).of_medians)
+            return Verdict(target, metric.ratio_of_ends(OURS, target.beside).of_medians)
         return Verdict(target, metric.ratio_to(OURS, target.of).of_medians)
     except LookupError:
         return Verdict(target, None)

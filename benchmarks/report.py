@@ -35,6 +35,7 @@ def as_json(measured: Sequence[Measured], found: Sequence[Verdict]) -> dict[str,
                 "metric": one.target.metric,
                 "at_most": one.target.at_most,
                 "of": one.target.of,
+                "beside": one.target.beside,
                 "seen": one.seen if one.seen is None else round(one.seen, 4),
                 "met": one.met,
             }

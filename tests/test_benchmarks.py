@@ -229,6 +229,15 @@ def test_growth_has_targets_too():
     assert not verdict(Target("x", 2, ENDS), {"x": grown(None)}).met
 
 
+def test_what_is_kept_for_a_promise_is_told_beside_the_growth():
+    target = Target("x", 13, ENDS, beside=1)
+    found = verdict(target, {"x": grown(None)})
+    assert found.seen == 25  # (600 - 100) / (30 - 10)
+    assert not found.met
+    assert target.text == "at most 13 of the smallest size, beside the text that is kept"
+    assert verdict(Target("x", 25, ENDS, beside=1), {"x": grown(None)}).met
+
+
 def test_only_metrics_that_were_chosen_have_verdicts():
     assert verdicts([Target("y", 1)], {"x": seen(ours=[1.0])}) == []
 
@@ -317,7 +326,7 @@ def test_tables_and_json_tell_ratios_and_targets():
     ) in tables([metric], missed)
     told = json.loads(json.dumps(as_json([metric], missed)))
     assert told["targets"] == [
-        {"metric": "x", "at_most": 1.2, "of": "floor", "seen": 1.3, "met": False}
+        {"metric": "x", "at_most": 1.2, "of": "floor", "beside": 0, "seen": 1.3, "met": False}
     ]
     [row] = told["metrics"][0]["subjects"][OURS]["sizes"]
     assert (row["median"], row["ratio_to_floor"]) == (13, 1.3)
