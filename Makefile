@@ -4,12 +4,13 @@ PYTHON ?= python3
 INSTALL ?= $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 VENV := .venv
 READY := $(VENV)/.ready
+NOTEBOOKS_READY := $(VENV)/.ready-notebooks
 LOWEST := .venv-lowest
 BENCH := .venv-bench
 RESULTS := .results.xml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest soak bench tables lint typecheck ci clean
+.PHONY: help demo test test-lowest soak bench notebooks tables lint typecheck ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -47,6 +48,14 @@ bench: ## measure this and its peers against the floor (a quarter of an hour; QU
 tables: $(READY) ## run LangChain's standard suites and write README's tables
 	PYTHONPATH=. $(VENV)/bin/python tests/readme_tables.py
 
+$(NOTEBOOKS_READY): $(READY)
+	@echo "installing what the notebooks need into $(VENV)"
+	@$(INSTALL) --editable '.[all,dev,notebooks]'
+	@touch $(NOTEBOOKS_READY)
+
+notebooks: $(NOTEBOOKS_READY) ## run every notebook, and keep what it shows (CHECK=1: compare only; CLOUD=1: over the cloud; ONLY=01)
+	$(VENV)/bin/python notebooks/run.py $(if $(CHECK),--check) $(if $(CLOUD),--cloud) $(ONLY)
+
 lint: $(READY) ## ruff: rules and format
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -54,7 +63,7 @@ lint: $(READY) ## ruff: rules and format
 typecheck: $(READY) ## mypy, strict
 	$(VENV)/bin/mypy
 
-ci: lint typecheck test ## what CI runs: lint, types, tests, and README's tables against their results
+ci: lint typecheck test ## what CI runs: lint, types, tests, README's tables against their results
 	PYTHONPATH=. $(VENV)/bin/python tests/readme_tables.py --check $(RESULTS)
 
 clean: ## remove the environment and what tools left behind

@@ -12,8 +12,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-# Peers that the benchmarks measure beside the project, and no test needs.
-UNTESTED = {"bench"}
+# What no test needs: the benchmarks' peers, and what runs the notebooks.
+UNTESTED = {"bench", "notebooks"}
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 

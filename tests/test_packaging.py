@@ -34,5 +34,6 @@ def test_name_version_and_extras(wheel):
     assert (metadata["Name"], metadata["Version"]) == ("yandex-compat", "0.1.0")
     assert metadata["Requires-Python"] == ">=3.11"
     assert (metadata["License-Expression"], metadata["License-File"]) == ("Apache-2.0", "LICENSE")
-    extras = {"langchain", "llamaindex", "iam", "cli", "emulator", "all", "bench", "dev"}
+    extras = {"langchain", "llamaindex", "iam", "cli", "emulator", "all"}
+    extras |= {"bench", "notebooks", "dev"}
     assert set(metadata.get_all("Provides-Extra")) == extras
