@@ -1,7 +1,6 @@
 """YandexClient: what can be asked of the service; every decision is made elsewhere, purely."""
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import suppress
@@ -20,6 +19,7 @@ from yandex_compat.completion import Completion, CompletionRequest, Delta, Embed
 from yandex_compat.errors import ConnectionFailed, MalformedAnswer, UnsupportedError
 from yandex_compat.hidden import HiddenWords
 from yandex_compat.limiters import check_pickle
+from yandex_compat.logs import RequestLog
 from yandex_compat.operations import (
     DEFERRED_PATH,
     Operation,
@@ -36,7 +36,6 @@ from yandex_compat.wires import models, tokenizer
 from yandex_compat.wires.apis import APIS
 
 _NATIVE = APIS["completion"]
-_LOG = logging.getLogger("yandex_compat")
 
 # Seconds that a server gets to end the body of an answer that has ended, so that its connection
 # can be used again.
@@ -171,26 +170,30 @@ class YandexClient:
         if self._settings.mode == "deferred":
             begun = self.defer(request)
             return begun.completion or self.result(begun.id, request)
-        response = self._transport.send(self._outgoing_completion(request, stream=False))
-        return self._completion(response, request)
+        outgoing = self._outgoing_completion(request, stream=False)
+        response = self._transport.send(outgoing)
+        return self._completion(response, request, outgoing.log)
 
     async def acomplete(self, request: CompletionRequest) -> Completion:
         """Ask for a whole answer, as `complete` does."""
         if self._settings.mode == "deferred":
             begun = await self.adefer(request)
             return begun.completion or await self.aresult(begun.id, request)
-        response = await self._transport.asend(self._outgoing_completion(request, stream=False))
-        return self._completion(response, request)
+        outgoing = self._outgoing_completion(request, stream=False)
+        response = await self._transport.asend(outgoing)
+        return self._completion(response, request, outgoing.log)
 
     def defer(self, request: CompletionRequest) -> Operation:
         """Begin a deferred generation, of which `result` has the answer once it is there."""
-        response = self._transport.send(self._outgoing_deferred(request))
-        return self._begun(response, request)
+        outgoing = self._outgoing_deferred(request)
+        response = self._transport.send(outgoing)
+        return self._begun(response, request, outgoing.log)
 
     async def adefer(self, request: CompletionRequest) -> Operation:
         """Begin a deferred generation, of which `aresult` has the answer once it is there."""
-        response = await self._transport.asend(self._outgoing_deferred(request))
-        return self._begun(response, request)
+        outgoing = self._outgoing_deferred(request)
+        response = await self._transport.asend(outgoing)
+        return self._begun(response, request, outgoing.log)
 
     def operation(self, operation_id: str, request: CompletionRequest | None = None) -> Operation:
         """How a deferred generation stands, and its answer if it is there.
@@ -199,16 +202,18 @@ class YandexClient:
         process may do without. Raises the error of an operation that failed, with its id.
         """
         with of_operation(operation_id):
-            response = self._transport.send(self._outgoing_operation(operation_id))
-            return self._operation(response, request)
+            outgoing = self._outgoing_operation(operation_id)
+            response = self._transport.send(outgoing)
+            return self._operation(response, request, outgoing.log)
 
     async def aoperation(
         self, operation_id: str, request: CompletionRequest | None = None
     ) -> Operation:
         """How a deferred generation stands, as `operation` tells it."""
         with of_operation(operation_id):
-            response = await self._transport.asend(self._outgoing_operation(operation_id))
-            return self._operation(response, request)
+            outgoing = self._outgoing_operation(operation_id)
+            response = await self._transport.asend(outgoing)
+            return self._operation(response, request, outgoing.log)
 
     def result(
         self,
@@ -228,8 +233,10 @@ class YandexClient:
                 response = None
                 with polling.look() as deadline:
                     response = self._transport.send(outgoing, deadline)
-                if response and (done := self._operation(response, request).completion):
-                    return done
+                if response:
+                    operation = self._operation(response, request, outgoing.log)
+                    if operation.completion:
+                        return operation.completion
                 time.sleep(polling.wait())
 
     async def aresult(
@@ -247,8 +254,10 @@ class YandexClient:
                 response = None
                 with polling.look() as deadline:
                     response = await self._transport.asend(outgoing, deadline)
-                if response and (done := self._operation(response, request).completion):
-                    return done
+                if response:
+                    operation = self._operation(response, request, outgoing.log)
+                    if operation.completion:
+                        return operation.completion
                 await asyncio.sleep(polling.wait())
 
     def stream(self, request: CompletionRequest) -> Generator[Delta, None, None]:
@@ -257,9 +266,10 @@ class YandexClient:
         Raises StreamInterrupted where the answer stops before its end. Closing the generator
         closes the connection.
         """
-        body = self._transport.open(self._outgoing_completion(request, stream=True))
+        outgoing = self._outgoing_completion(request, stream=True)
+        body, log = self._transport.open(outgoing), outgoing.log
         reading = StreamReading(request, body.response, self._api)
-        failures = partial(self._transport.failures.of_reading, reading, body.deadline)
+        failures = partial(self._transport.failures.of_reading, reading, body.deadline, log)
         with body as pieces:
             with failures():
                 # A local would show, in a traceback, what the server repeats.
@@ -267,11 +277,12 @@ class YandexClient:
                     yield from reading.feed(reading.piece)
                     if reading.done:
                         break
-            if reading.stopped:
-                return
-            with failures():
-                yield from reading.close()
-            if is_shared(body.response):
+            if not reading.stopped:
+                with failures():
+                    yield from reading.close()
+            if log and reading.end:
+                log.completed(reading.end)
+            if reading.stopped or is_shared(body.response):
                 return
             # Whatever fails from here on, the answer has been given: ConnectionFailed comes where
             # no descriptor or no thread is left to watch the connection with.
@@ -282,9 +293,10 @@ class YandexClient:
 
     async def astream(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
         """Ask for an answer in deltas, as `stream` does."""
-        body = await self._transport.aopen(self._outgoing_completion(request, stream=True))
+        outgoing = self._outgoing_completion(request, stream=True)
+        body, log = await self._transport.aopen(outgoing), outgoing.log
         reading = StreamReading(request, body.response, self._api)
-        failures = partial(self._transport.failures.of_reading, reading, body.deadline)
+        failures = partial(self._transport.failures.of_reading, reading, body.deadline, log)
         async with body as pieces:
             with failures():
                 async for reading.piece in pieces:
@@ -292,12 +304,13 @@ class YandexClient:
                         yield delta
                     if reading.done:
                         break
-            if reading.stopped:
-                return
-            with failures():
-                for delta in reading.close():
-                    yield delta
-            if is_shared(body.response):
+            if not reading.stopped:
+                with failures():
+                    for delta in reading.close():
+                        yield delta
+            if log and reading.end:
+                log.completed(reading.end)
+            if reading.stopped or is_shared(body.response):
                 return
             with suppress(httpx.RequestError, TimeoutError):
                 async with asyncio.timeout(_PATIENCE):
@@ -416,22 +429,30 @@ class YandexClient:
         """A request to the native API about a model, whichever API is talked to."""
         headers = {_NATIVE.folder_header: catalogue.folder_of(uri) or ""}
         url = self._settings.endpoints.completion + path
-        return self._transport.outgoing("POST", url, headers, body)
+        name = catalogue.bare_name(uri)
+        return self._transport.outgoing("POST", url, headers, body, model=name, api="completion")
 
-    def _begun(self, response: httpx.Response, request: CompletionRequest) -> Operation:
-        operation = self._operation(response, request)
-        # Whoever is interrupted while it is waited for can ask for the answer by this.
-        _LOG.info("The deferred generation has begun as operation %s", operation.id)
+    def _begun(
+        self, response: httpx.Response, request: CompletionRequest, log: RequestLog | None
+    ) -> Operation:
+        operation = self._operation(response, request, log)
+        if log and not operation.done:
+            # Whoever is interrupted while it is waited for can ask for the answer by this.
+            log.deferred(operation.id)
         return operation
 
-    def _operation(self, response: httpx.Response, request: CompletionRequest | None) -> Operation:
-        with self._transport.failures.inside(response):
+    def _operation(
+        self, response: httpx.Response, request: CompletionRequest | None, log: RequestLog | None
+    ) -> Operation:
+        with self._transport.failures.inside(response, log):
             operation = read_operation(response.content)
             if not operation.done:
                 return operation
             asked = request or CompletionRequest("", ())
             completion = whole_completion(asked, response, _NATIVE)
         completion.operation_id = operation.id
+        if log:
+            log.completed(completion)
         return replace(operation, completion=completion)
 
     def _polling(self, operation_id: str, timeout: float | None) -> Polling:
@@ -443,13 +464,19 @@ class YandexClient:
     def _asking(self, path: str, uri: str, body: Mapping[str, Any], **more: Any) -> Outgoing:
         """A request to the chosen API about a model."""
         headers = {self._api.folder_header: catalogue.folder_of(uri) or ""}
+        more |= {"limited": True, "model": catalogue.bare_name(uri), "api": self._settings.api}
         return self._transport.outgoing(
-            "POST", self._settings.base_url + path, headers, body, limited=True, **more
+            "POST", self._settings.base_url + path, headers, body, **more
         )
 
-    def _completion(self, response: httpx.Response, request: CompletionRequest) -> Completion:
-        with self._transport.failures.inside(response):
-            return whole_completion(request, response, self._api)
+    def _completion(
+        self, response: httpx.Response, request: CompletionRequest, log: RequestLog | None
+    ) -> Completion:
+        with self._transport.failures.inside(response, log):
+            completion = whole_completion(request, response, self._api)
+        if log:
+            log.completed(completion)
+        return completion
 
 
 def _refuse_chat_only(model: str) -> None:

@@ -19,6 +19,7 @@ from yandex_compat.errors import (
     error_from_response,
     without_secrets,
 )
+from yandex_compat.logs import RequestLog
 from yandex_compat.reading import StreamReading
 from yandex_compat.settings import Settings
 
@@ -63,9 +64,13 @@ class Failures:
     def _asked(self, request: httpx.Request) -> Asked:
         return asked_of(request, self._settings, self._secrets(request))
 
-    def inside(self, response: httpx.Response) -> "_Inside":
+    def without_secrets(self, request: httpx.Request, text: str) -> str:
+        """A text with what must not be repeated blotted out, such as a request's credential."""
+        return without_secrets(self._secrets(request), text)
+
+    def inside(self, response: httpx.Response, log: RequestLog | None = None) -> "_Inside":
         """Errors found inside a 200, completed by its headers and rid of an echoed credential."""
-        return _Inside(self, response)
+        return _Inside(self, response, log)
 
     def complete(self, error: YandexError, response: httpx.Response) -> None:
         """Complete an error found inside a 200, in place.
@@ -141,9 +146,11 @@ class Failures:
             return "first_byte_timeout"
         return "timeout"
 
-    def of_reading(self, reading: StreamReading, deadline: Deadline) -> "_OfReading":
+    def of_reading(
+        self, reading: StreamReading, deadline: Deadline, log: RequestLog | None
+    ) -> "_OfReading":
         """Failures of an open stream; one that comes after the answer's end means nothing."""
-        return _OfReading(self, reading, deadline)
+        return _OfReading(self, reading, deadline, log)
 
     def interrupted(
         self, error: Exception, reading: StreamReading, deadline: Deadline
@@ -174,10 +181,12 @@ class _Inside:
     frames back.
     """
 
-    __slots__ = ("_failures", "_response")
+    __slots__ = ("_failures", "_log", "_response")
 
-    def __init__(self, failures: Failures, response: httpx.Response) -> None:
-        self._failures, self._response = failures, response
+    def __init__(
+        self, failures: Failures, response: httpx.Response, log: RequestLog | None = None
+    ) -> None:
+        self._failures, self._response, self._log = failures, response, log
 
     def __enter__(self) -> None:
         pass
@@ -186,15 +195,24 @@ class _Inside:
         if isinstance(error, YandexError):
             self._failures.complete(error, self._response)
             _let_go(error)
+            if self._log:
+                self._log.failed(error)
 
 
 class _OfReading:
     """Does so for an open stream, and tells of one that breaks."""
 
-    __slots__ = ("_deadline", "_failures", "_reading")
+    __slots__ = ("_deadline", "_failures", "_log", "_reading")
 
-    def __init__(self, failures: Failures, reading: StreamReading, deadline: Deadline) -> None:
-        self._failures, self._reading, self._deadline = failures, reading, deadline
+    def __init__(
+        self,
+        failures: Failures,
+        reading: StreamReading,
+        deadline: Deadline,
+        log: RequestLog | None,
+    ) -> None:
+        self._failures, self._reading = failures, reading
+        self._deadline, self._log = deadline, log
 
     def __enter__(self) -> None:
         pass
@@ -202,14 +220,24 @@ class _OfReading:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         _Inside(self._failures, self._reading.response).__exit__(kind, error, trace)
         if not isinstance(error, httpx.RequestError | TimeoutError):
+            self._tell(error)
             return False
         if self._reading.ended:
             return True
         interrupted = self._failures.interrupted(error, self._reading, self._deadline)
+        self._tell(interrupted)
         # It stays this one's context: without the request, whose headers hold the credential.
         error.args, error.__dict__ = (type(error).__name__,), {"_request": None}
         _let_go(error)
         raise interrupted from None
+
+    def _tell(self, error: BaseException | None) -> None:
+        if not self._log or error is None:
+            return
+        if isinstance(error, GeneratorExit) and self._reading.end:
+            self._log.completed(self._reading.end)  # its reader has left after the last delta
+        else:
+            self._log.broken_off(error)
 
 
 def _let_go(error: BaseException) -> None:

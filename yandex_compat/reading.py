@@ -10,7 +10,7 @@ from functools import partial
 
 import httpx
 
-from yandex_compat.completion import Completion, CompletionRequest, Delta
+from yandex_compat.completion import Completion, CompletionRequest, Delta, StreamEnd
 from yandex_compat.errors import ToolChoiceIgnored
 from yandex_compat.fences import FenceFilter, asks_for_json, without_fence
 from yandex_compat.leaked_calls import LeakedCallFilter, callable_names, with_leaked_call
@@ -69,6 +69,8 @@ class StreamReading:
         self.piece = b""
         self.done = False
         """Whether the answer has ended, so that whatever the connection does next means nothing."""
+        self.end: StreamEnd | None = None
+        """How it has ended, once it has."""
         self._request = request
         self._decoder = api.stream_decoder(request)
         self._decoder.end.request_id = response.headers.get("x-request-id")
@@ -115,7 +117,7 @@ class StreamReading:
             if delta.tool_calls:
                 self._called = True
         if deltas and (end := deltas[-1].final):
-            self.done = True
+            self.done, self.end = True, end
             if self.stopped:
                 return deltas
             try:

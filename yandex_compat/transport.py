@@ -1,9 +1,11 @@
 """Transport: sends one request, with its credential, once it is its turn, and its second tries."""
 
+import logging
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import AsyncExitStack, ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
+from itertools import count
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import uuid4
 
@@ -17,6 +19,7 @@ from yandex_compat.errors import ConfigurationError, YandexError
 from yandex_compat.failures import Failures
 from yandex_compat.limiters import aholding, holding, too_late
 from yandex_compat.limits import PACES, Pace
+from yandex_compat.logs import LOG, RequestLog
 from yandex_compat.places import Places, shared_places
 from yandex_compat.pools import POOLS, new_client
 from yandex_compat.retries import RetryPolicy
@@ -28,7 +31,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A request as it goes out, but for the id and the credential of each attempt."""
+    """A request as it goes out, but for the id and the credential of each attempt.
+
+    `model` is the name of the model that it is about, `api` that whose format it has.
+    """
 
     method: str
     url: str
@@ -38,6 +44,9 @@ class Outgoing:
     limited: bool = False
     pace: Pace | None = None
     places: Places | None = None
+    model: str | None = None
+    api: str | None = None
+    log: RequestLog | None = field(default=None, repr=False, compare=False)
 
     @property
     def origin(self) -> str:
@@ -128,7 +137,11 @@ class Transport:
                 f"The request has no JSON form ({error}): a tool's schema or extra_body holds a "
                 f"value that is none of dict, list, text, number, boolean and None."
             ) from None
-        return Outgoing(method, url, merged, data, **more)
+        outgoing = Outgoing(method, url, merged, data, **more)
+        if not LOG.isEnabledFor(logging.INFO):
+            return outgoing
+        log = RequestLog(self.failures, method, url, outgoing.model, outgoing.api)
+        return replace(outgoing, log=log)
 
     def pace(self, folder: str | None) -> Pace | None:
         """The pace of the quota that a folder's embeddings count against."""
@@ -148,15 +161,17 @@ class Transport:
 
     def ask(self, outgoing: Outgoing, decode: Callable[[bytes], _Read]) -> _Read:
         """What the answer to a request holds."""
-        return self._read(self.send(outgoing), decode)
+        return self._read(self.send(outgoing), decode, outgoing.log)
 
     async def aask(self, outgoing: Outgoing, decode: Callable[[bytes], _Read]) -> _Read:
         """What the answer to a request holds."""
-        return self._read(await self.asend(outgoing), decode)
+        return self._read(await self.asend(outgoing), decode, outgoing.log)
 
-    def _read(self, response: httpx.Response, decode: Callable[[bytes], _Read]) -> _Read:
+    def _read(
+        self, response: httpx.Response, decode: Callable[[bytes], _Read], log: RequestLog | None
+    ) -> _Read:
         # An error inside is completed by the answer's headers, and rid of secrets.
-        with self.failures.inside(response):
+        with self.failures.inside(response, log):
             return decode(response.content)
 
     def send(self, outgoing: Outgoing, deadline: Deadline = NEVER) -> httpx.Response:
@@ -180,22 +195,27 @@ class Transport:
         """
         deadline = self._sooner(deadline)
         try:
-            return self._attempt(outgoing, deadline)
+            return self._attempt(outgoing, deadline, 1)
         except YandexError as error:
             if self._policy.wait_after(1, error, deadline.left) is None:
+                if outgoing.log:
+                    outgoing.log.failed(error)
                 raise
-            first = [error]
+            first, attempts = [error], count(1)
 
         def attempt() -> OpenBody:
+            number = next(attempts)
             if first:
                 raise first.pop()
-            return self._attempt(outgoing, deadline)
+            return self._attempt(outgoing, deadline, number)
 
         from tenacity import Retrying
 
         try:
-            return Retrying(**self._retry_words(deadline))(attempt)
+            return Retrying(**self._retry_words(deadline, outgoing.log))(attempt)
         except YandexError as error:
+            if outgoing.log:
+                outgoing.log.failed(error)
             # Tenacity's frames, and what they hold, would live as long as the error.
             raise error.with_traceback(None) from None
 
@@ -203,31 +223,36 @@ class Transport:
         """The answer to a request, as `open` gives it."""
         deadline = self._sooner(deadline)
         try:
-            return await self._aattempt(outgoing, deadline)
+            return await self._aattempt(outgoing, deadline, 1)
         except YandexError as error:
             if self._policy.wait_after(1, error, deadline.left) is None:
+                if outgoing.log:
+                    outgoing.log.failed(error)
                 raise
-            first = [error]
+            first, attempts = [error], count(1)
 
         async def attempt() -> AsyncOpenBody:
+            number = next(attempts)
             if first:
                 raise first.pop()
-            return await self._aattempt(outgoing, deadline)
+            return await self._aattempt(outgoing, deadline, number)
 
         from tenacity import AsyncRetrying
 
         try:
-            return await AsyncRetrying(**self._retry_words(deadline))(attempt)
+            return await AsyncRetrying(**self._retry_words(deadline, outgoing.log))(attempt)
         except YandexError as error:
+            if outgoing.log:
+                outgoing.log.failed(error)
             # Tenacity's frames, and what they hold, would live as long as the error.
             raise error.with_traceback(None) from None
 
-    def _attempt(self, outgoing: Outgoing, deadline: Deadline) -> OpenBody:
+    def _attempt(self, outgoing: Outgoing, deadline: Deadline, number: int) -> OpenBody:
         failure: YandexError | None = None
         with ExitStack() as held:
             self._take_turn(outgoing, deadline, held)
             client = self._client(outgoing, held)
-            request = self._request(client, outgoing, deadline)
+            request = self._request(client, outgoing, deadline, number)
             try:
                 body = OpenBody(client.send(request, **self._sent_as), deadline)
                 held.callback(body.response.close)
@@ -241,21 +266,25 @@ class Transport:
                 body = OpenBody(error.response)  # a hook of the user's client raised it
             except _OF_SENDING as error:
                 failure = self.failures.of_sending(error, request, deadline)
+                if outgoing.log:
+                    outgoing.log.unanswered(failure)
         if failure:
             # Raised out here, it does not drag along an error that holds the request's headers.
             try:
                 raise failure
             finally:
                 del failure  # its traceback holds this frame
+        if outgoing.log:
+            outgoing.log.answered(body.response)
         self.failures.refuse_bad_status(body.response)
         return body
 
-    async def _aattempt(self, outgoing: Outgoing, deadline: Deadline) -> AsyncOpenBody:
+    async def _aattempt(self, outgoing: Outgoing, deadline: Deadline, number: int) -> AsyncOpenBody:
         failure: YandexError | None = None
         async with AsyncExitStack() as held:
             await self._atake_turn(outgoing, deadline, held)
             client = await self._aclient(outgoing, held)
-            request = self._request(client, outgoing, deadline)
+            request = self._request(client, outgoing, deadline, number)
             try:
                 async with in_time(deadline):
                     response = await client.send(request, **self._sent_as)
@@ -271,11 +300,15 @@ class Transport:
                 body = AsyncOpenBody(error.response)
             except _OF_SENDING as error:
                 failure = self.failures.of_sending(error, request, deadline)
+                if outgoing.log:
+                    outgoing.log.unanswered(failure)
         if failure:
             try:
                 raise failure
             finally:
                 del failure
+        if outgoing.log:
+            outgoing.log.answered(body.response)
         self.failures.refuse_bad_status(body.response)
         return body
 
@@ -324,9 +357,16 @@ class Transport:
         return client
 
     def _request(
-        self, client: httpx.Client | httpx.AsyncClient, outgoing: Outgoing, deadline: Deadline
+        self,
+        client: httpx.Client | httpx.AsyncClient,
+        outgoing: Outgoing,
+        deadline: Deadline,
+        number: int,
     ) -> httpx.Request:
-        """One attempt's request; its own id is what the service's support asks for (WIRE)."""
+        """One attempt's request; its own id is what the service's support asks for (WIRE).
+
+        Hooks, such as those of OpenTelemetry, find in its extension "yandex_compat" what it is.
+        """
         settings, left = self.settings, max(deadline.left, _SHORTEST_TIMEOUT)
         timeouts = {
             "connect": min(settings.connect_timeout, left),
@@ -336,18 +376,25 @@ class Transport:
         }
         method, url, body = outgoing.method, _parsed(outgoing.url), outgoing.body
         headers = {"x-client-request-id": str(uuid4()), **outgoing.headers}
-        extensions = {"timeout": timeouts}
+        about = {"model": outgoing.model, "api": outgoing.api, "attempt": number}
+        extensions = {"timeout": timeouts, "yandex_compat": about}
         if client in (self._http_client, self._http_async_client):
             # It may have headers, parameters and cookies of its own.
-            return client.build_request(
+            request = client.build_request(
                 method, url, content=body, headers=headers, extensions=extensions
             )
-        # To have httpx put the same together costs a twentieth of a whole request.
-        known = {"host": url.netloc.decode(), **_headers_of_httpx(), **headers}
-        if body is not None:
-            known["content-length"] = str(len(body))
-        stream = httpx.ByteStream(body or b"")
-        return httpx.Request(method, url, headers=known, stream=stream, extensions=extensions)
+        else:
+            # To have httpx put the same together costs a twentieth of a whole request.
+            known = {"host": url.netloc.decode(), **_headers_of_httpx(), **headers}
+            if body is not None:
+                known["content-length"] = str(len(body))
+            stream = httpx.ByteStream(body or b"")
+            request = httpx.Request(
+                method, url, headers=known, stream=stream, extensions=extensions
+            )
+        if outgoing.log:
+            outgoing.log.sent(request, number)
+        return request
 
     def _hurry(self, request: httpx.Request, deadline: Deadline) -> None:
         """Have the next bytes come within `timeout`, now that the first have come."""
@@ -363,7 +410,7 @@ class Transport:
         """What those have in common who share a quota."""
         return identity_of(self.settings.auth)
 
-    def _retry_words(self, deadline: Deadline) -> dict[str, Any]:
+    def _retry_words(self, deadline: Deadline, log: RequestLog | None) -> dict[str, Any]:
         """The policy in tenacity's words."""
         drawn: float | None = None
 
@@ -374,6 +421,8 @@ class Transport:
             drawn = None
             if error:
                 drawn = self._policy.wait_after(state.attempt_number, error, deadline.left)
+                if log and drawn is not None:
+                    log.retrying(error, drawn)
             return drawn is not None
 
         return {"retry": retries, "wait": lambda _: drawn or 0.0, "reraise": True}

@@ -446,7 +446,7 @@ def test_the_operation_is_logged_for_those_who_are_interrupted(words, emulator, 
         asyncio.run(scenario())
     [record] = caplog.records
     emulator.release()
-    assert YandexClient(**words).result(record.args[0]).text == "Late"
+    assert YandexClient(**words).result(record.operation_id).text == "Late"
 
 
 def test_an_interrupt_tells_which_operation_goes_on(words, emulator, request_of, monkeypatch):

@@ -14,13 +14,13 @@ EMULATOR = CORE / "emulator"
 FRAMEWORKS = {"langchain_core", "langchain", "llama_index"}
 SPEAKS_HTTP = {
     "client.py", "auth.py", "errors.py", "settings.py", "pools.py", "bodies.py", "reading.py",
-    "failures.py", "transport.py", "endpoints.py", "iam.py", "asked.py",
+    "failures.py", "transport.py", "endpoints.py", "iam.py", "asked.py", "logs.py",
 }  # fmt: skip
 # What of the core an adapter may name: nothing that sends, frames or encodes.
 INNER = {
     "wires", "emulator", "cli", "demo", "client", "pools", "bodies", "reading", "framing",
     "retries", "failures", "transport", "endpoints", "batches", "places", "limiters", "deadlines",
-    "threads", "advice", "asked", "plain_http", "trial",
+    "threads", "advice", "asked", "plain_http", "trial", "logs",
 }  # fmt: skip
 # The command line shows both adapters, so it stands above the core.
 COMMAND_LINE = {CORE / name for name in ("cli.py", "demo.py", "doctor.py", "trial.py")}
