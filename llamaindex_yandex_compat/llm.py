@@ -36,6 +36,9 @@ from yandex_compat.generation import Generation
 from yandex_compat.parameters import request_from_words
 from yandex_compat.token_estimate import estimated_tokens
 
+# Others may hold what is for nobody's eyes, such as extra_body and user.
+_TOLD = ("api", "temperature", "top_p", "max_tokens", "reasoning_effort")
+
 
 class YandexLLM(Generation, YandexConnection, StructuredPrediction):
     """A chat model of Yandex Cloud AI Studio.
@@ -74,6 +77,12 @@ class YandexLLM(Generation, YandexConnection, StructuredPrediction):
             is_function_calling_model=profile.tools if calls is None else calls,
             model_name=self.model,
         )
+
+    def to_payload(self) -> dict[str, Any]:
+        """What events carry: the framework's own words, and how an answer is asked for."""
+        asked = {word: getattr(self, word) for word in _TOLD}
+        given = {word: value for word, value in asked.items() if value is not None}
+        return {**super().to_payload(), **given}
 
     def tokenizer(self, text: str) -> list[int]:
         """As many numbers as a text has tokens, by an offline estimate on the high side.

@@ -33,6 +33,7 @@ WITH_TOOLS = tuple(f"{form}_with_tools" for form in CHATS)
 METHODS = CHATS + COMPLETIONS + PREDICTIONS + WITH_TOOLS
 HELLO = [ChatMessage("Привет, мир")]
 SECRET = "sekret-0123456789"
+USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 LETTERS = {"tokenizer": lambda text: list(text)}
 
 
@@ -77,6 +78,43 @@ async def test_one_start_and_one_end_for_one_request(llm, method, events, bodies
     streamed = len(given) if "stream" in method else 0
     assert told >= streamed if method in PREDICTIONS else told == streamed
     assert counts == {f"LLM{kind_of(method)}StartEvent": 1, f"LLM{kind_of(method)}EndEvent": 1}
+
+
+@pytest.mark.parametrize("method", CHATS + COMPLETIONS)
+async def test_events_tell_the_model_and_what_the_service_told(qwen, method, emulator, events):
+    emulator.script({"text": "Hello", "usage": USAGE})
+    await ask(qwen, method)
+    start, *_, end = events.seen
+    named = {name: start.model_dict[name] for name in ("class_name", "model_name")}
+    assert named == {"class_name": "YandexLLM", "model_name": "qwen3-235b-a22b-fp8"}
+    raw = end.response.raw
+    assert raw["request_id"]
+    assert {name: raw["usage"][name] for name in USAGE} == USAGE
+    assert (raw["finish_reason"], raw["model"]) == ("stop", "gpt://qwen3-235b-a22b-fp8/latest")
+    # Under which those who count tokens look for them.
+    counts = end.response.additional_kwargs
+    assert {name: counts[name] for name in USAGE} == USAGE
+    assert start.span_id == end.span_id
+
+
+async def test_events_tell_how_the_answer_is_asked_for(words, events):
+    llm = YandexLLM(**words, temperature=0.2, max_tokens=50, user=SECRET)
+    llm.complete("Hi")
+    told = events.seen[0].model_dict
+    asked = {"api": "chat", "temperature": 0.2, "max_tokens": 50}
+    assert {name: told.get(name) for name in asked} == asked
+    assert "top_p" not in told
+    assert SECRET not in str(told)
+
+
+@pytest.mark.parametrize("method", ["chat_with_tools", "astream_chat_with_tools"])
+async def test_events_tell_the_tool_calls(llm, method, emulator, events):
+    emulator.script({"tool_calls": [{"name": "multiply", "arguments": {"a": 1, "b": 2}}]})
+    given = await ask(llm, method)
+    [end] = [event for event in events.seen if type(event).__name__ == "LLMChatEndEvent"]
+    blocks = [block for block in end.response.message.blocks if block.block_type == "tool_call"]
+    [call] = llm.get_tool_calls_from_response(given[-1])
+    assert [(one.tool_call_id, one.tool_name) for one in blocks] == [(call.tool_id, "multiply")]
 
 
 @pytest.mark.parametrize("method", METHODS)
