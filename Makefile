@@ -63,8 +63,9 @@ lint: $(READY) ## ruff: rules and format
 typecheck: $(READY) ## mypy, strict
 	$(VENV)/bin/mypy
 
-ci: lint typecheck test ## what CI runs: lint, types, tests, README's tables against their results
+ci: lint typecheck test ## what CI runs: lint, types, tests, README's tables against their results, the notebooks
 	PYTHONPATH=. $(VENV)/bin/python tests/readme_tables.py --check $(RESULTS)
+	$(MAKE) notebooks CHECK=1
 
 clean: ## remove the environment and what tools left behind
 	rm -rf $(VENV) $(LOWEST) $(BENCH) .benchmarks .mypy_cache .ruff_cache .pytest_cache .coverage $(RESULTS) dist build
