@@ -1,8 +1,8 @@
 """Runs every notebook beside it, each in a kernel of its own, and keeps what they show.
 
-A cell that shows what it showed before, but for ids, times and the like, keeps its old outputs, so
-that a second run changes no file; clear them to have new ones, as of a plot. The kernel gets no
-credentials, unless `--cloud` leaves them.
+A notebook whose cells show what they showed before, but for ids, times and the like, keeps its old
+outputs, so that a second run changes no file; clear them to have new ones, as of a plot. The kernel
+gets no credentials, unless `--cloud` leaves them.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from difflib import unified_diff
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +23,20 @@ FOLDER = Path(__file__).parent
 VOLATILE = "volatile"
 # Seconds that one cell may take.
 _PATIENCE = 300
+# Lines of a difference that are told.
+_SHOWN = 20
 _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 # What differs from run to run, and says nothing.
 _MASKS = [
     (re.compile(pattern), mask)
     for pattern, mask in (
-        (r"[0-9a-f]{8}(-?)[0-9a-f]{4}(?:\1[0-9a-f]{4}){2}\1[0-9a-f]{12}", "ID"),
-        (r"0x[0-9a-f]+|\b(?=[a-f]*[0-9])[0-9a-f]{16}\b", "ID"),
         (r"(127\.0\.0\.1):\d+", r"\1:PORT"),
         (r"process \d+", "process ID"),
         (r"\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d", "TIME"),
-        (r"\d+\.\d+(?:e[+-]?\d+)?|\d+ ?(?=m?s\b|it/s)", "NUMBER "),
+        (r"(?<![.\d])\d+\.\d+(?:e[+-]?\d+)?(?![.\d])|\d+ ?(?=m?s\b|it/s)", "NUMBER "),
+        (r"[0-9a-f]{8}(-?)[0-9a-f]{4}(?:\1[0-9a-f]{4}){2}\1[0-9a-f]{12}", "ID"),
+        (r"0x[0-9a-f]+|\b(?=[a-f]*[0-9])[0-9a-f]{8,}\b", "ID"),
         # A table is as wide as what stands in it.
         (r"[ \-─━═]+", " "),
         (r" *(\n|$)", r"\1"),
@@ -60,6 +63,9 @@ def main() -> None:
     paths = [path for path in sorted(FOLDER.glob("*.ipynb")) if _is_named(path, given.names)]
     if not paths:
         sys.exit(f"No notebook has a name that begins with {' or '.join(given.names) or 'any'}.")
+    # The kernels take the packages beside this folder, whatever else is installed.
+    known = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(FOLDER.parent), known]))
     if not given.cloud:
         for name in [name for name in os.environ if name.startswith("YC_")]:
             del os.environ[name]
@@ -67,12 +73,12 @@ def main() -> None:
     for path in paths:
         kept = json.loads(path.read_text(encoding="utf-8"))
         found = executed(kept)
-        new = found if given.cloud else with_kept_outputs(kept, found)
-        faults = [*raised(new), *machine_paths(new)]
-        if given.check:
-            faults += stale(kept, new)
-        elif not given.cloud and not raised(new):
-            path.write_text(written(new), encoding="utf-8")
+        faults = [*raised(found), *machine_paths(found)]
+        if not faults and not given.cloud:
+            if given.check:
+                faults = [*machine_paths(kept), *stale(kept, found)]
+            else:
+                path.write_text(written(with_kept_outputs(kept, found)), encoding="utf-8")
         print(f"{path.name}: {'FAILED' if faults else 'as it should'}", flush=True)
         wrong += [f"{path.name}, {fault}" for fault in faults]
     sys.exit("\n".join(wrong) or 0)
@@ -110,15 +116,9 @@ def executed(notebook: dict[str, Any], folder: Path = FOLDER) -> dict[str, Any]:
 
 
 def with_kept_outputs(kept: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
-    """The notebook as found, with the old outputs of each cell that shows the same."""
-    old = {cell.get("id"): cell for cell in code_cells(kept)}
-    for cell in code_cells(found):
-        before = old.get(cell["id"])
-        if (
-            before
-            and _joined(before["source"]) == _joined(cell["source"])
-            and shows_the_same(before, cell)
-        ):
+    """The notebook as found; with the old outputs, all of one run, where all show the same."""
+    if not stale(kept, found):
+        for before, cell in zip(code_cells(kept), code_cells(found), strict=True):
             cell["outputs"] = before["outputs"]
     return found
 
@@ -134,7 +134,13 @@ def shows_the_same(before: dict[str, Any], after: dict[str, Any]) -> bool:
 
 def shown(cell: dict[str, Any]) -> str:
     """What a cell shows, in text, without what differs from run to run; of a picture, its kind."""
-    return "\n".join(_masked(text) for output in cell["outputs"] for text in _texts(output))
+    texts = []
+    for output in cell["outputs"]:
+        data = output.get("data", {})
+        if "text/html" in data:  # beside it, a table in text is broken where its numbers are wide
+            data = {kind: text for kind, text in data.items() if kind != "text/plain"}
+        texts += ["/".join(kinds(output)), *_texts({**output, "data": data})]
+    return "\n".join(map(_masked, texts))
 
 
 def kinds(output: dict[str, Any]) -> list[str]:
@@ -143,7 +149,6 @@ def kinds(output: dict[str, Any]) -> list[str]:
 
 
 def _texts(output: dict[str, Any]) -> Iterator[str]:
-    yield "/".join(kinds(output))
     yield _joined(output.get("text", ""))
     for kind, data in sorted(output.get("data", {}).items()):
         if not kind.startswith("image/"):
@@ -186,17 +191,16 @@ def machine_paths(notebook: dict[str, Any]) -> list[str]:
     return faults
 
 
-def stale(kept: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Where the outputs kept in the file are not what its cells show."""
-    before = {cell.get("id"): cell for cell in code_cells(kept)}
+def stale(kept: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """Where the outputs kept in the file are not what its cells show now."""
     faults = []
-    for number, cell in enumerate(code_cells(new), 1):
-        old = before[cell["id"]]
-        if old["outputs"] == cell["outputs"]:
-            continue
-        lines = unified_diff(shown(old).splitlines(), shown(cell).splitlines(), "kept", "now", n=1)
-        difference = "\n".join(line.rstrip("\n") for line in lines)
-        faults.append(f"cell {number} shows something else now: run make notebooks.\n{difference}")
+    cells = zip(code_cells(kept), code_cells(found), strict=True)
+    for number, (before, cell) in enumerate(cells, 1):
+        if not shows_the_same(before, cell):
+            texts = shown(before).splitlines(), shown(cell).splitlines()
+            lines = islice(unified_diff(*texts, "kept", "now", n=1, lineterm=""), _SHOWN)
+            told = "\n".join(lines)
+            faults.append(f"cell {number} shows something else now: run make notebooks.\n{told}")
     return faults
 
 

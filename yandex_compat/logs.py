@@ -74,8 +74,10 @@ class RequestLog:
 
     def retrying(self, error: BaseException, wait: float) -> None:
         """Another attempt follows, after a wait of so many seconds."""
-        told = f"attempt {self._fields['attempt']} ended in {_named(error)}, next in {wait:.3f} s"
-        self._end("retrying", told, error=type(error).__name__, wait=wait)
+        told = f"in {wait:.3f} s after {_named(error)} in attempt {self._fields['attempt']}"
+        seconds = time.monotonic() - self._began
+        name = type(error).__name__
+        self._tell(logging.INFO, "retrying", told, error=name, wait=wait, seconds=seconds)
 
     def failed(self, error: YandexError) -> None:
         """No further attempt follows, or the answer can't be read."""

@@ -136,7 +136,7 @@ async def test_each_retry_with_its_reason_and_wait(client_over, asked, logged, w
     assert [one.status_code for one in of["retrying"]] == [429, None]
     assert [one.request_id for one in of["retrying"]] == ["r1", None]
     assert [one.wait for one in of["retrying"]] == waits
-    assert "attempt 1 ended in RateLimitError (429)" in of["retrying"][0].getMessage()
+    assert "after RateLimitError (429) in attempt 1" in of["retrying"][0].getMessage()
     assert [one.attempt for one in of["completed"]] == [3]
 
 
