@@ -238,6 +238,50 @@ def test_a_schema_that_refers_to_itself_ends(filled):
     assert filled("1 and 2", node)["value"] == 1
 
 
+def test_a_date_holds_no_numbers(filled):
+    item = {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string"},
+            "pieces": {"type": "integer"},
+            "price": {"type": "number"},
+        },
+        "required": ["name", "pieces", "price"],
+    }
+    order = {
+        "type": "object",
+        "properties": {
+            "delivery": {"type": "string", "format": "date"},
+            "items": {"type": "array", "items": item},
+        },
+        "required": ["delivery", "items"],
+    }
+    said = "«Чай» — 30 по 95.50. Доставка: 2025-12-15. Привезите 2025-12-15 10:30 или раньше."
+    assert filled(said, order) == {
+        "delivery": "2025-12-15",
+        "items": [{"name": "Чай", "pieces": 30, "price": 95.5}],
+    }
+
+
+def test_what_may_be_null_and_is_not_said_is_null(filled):
+    properties = {
+        "name": {"type": "string"},
+        "age": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+        "born": {"anyOf": [{"type": "string", "format": "date"}, {"type": "null"}]},
+        "email": {"type": ["string", "null"], "format": "email"},
+    }
+    schema = {"type": "object", "properties": properties, "required": list(properties)}
+    nothing = {"age": None, "born": None, "email": None}
+    assert filled("Name: Anna.", schema) == {"name": "Anna", **nothing}
+    said = "Name: Anna. She is 30, born 1995-04-12, anna@example.com"
+    assert filled(said, schema) == {
+        "name": "Anna",
+        "age": 30,
+        "born": "1995-04-12",
+        "email": "anna@example.com",
+    }
+
+
 def test_json_object_has_the_keys_that_the_prompt_quotes(text):  # WIRE A8
     question = "A joke about cats. Return JSON with 'setup' and 'punchline' keys."
     answer = json.loads(text(question, response_format={"type": "json_object"}))

@@ -28,8 +28,8 @@ class Filling:
     """Fills one schema from texts; what was found is used once.
 
     Numbers come from ``text``, ``results``, ``rest`` in this order, phrases from ``results``
-    last; words of ``aside`` alone are no phrase. A ``sparse`` filling leaves out optional
-    properties that no text offers.
+    last; words of ``aside`` alone are no phrase. A property that no text offers is null where it
+    may be; a ``sparse`` filling leaves it out where it is optional.
     """
 
     def __init__(
@@ -113,7 +113,9 @@ class Filling:
         for name in left:
             if self._sparse and name not in required:
                 self._keep_own()
-            filled[name] = self._fill(properties[name], name, depth + 1)
+            value, found = self._fill(properties[name], name, depth + 1)
+            unsaid = not found and _may_be_null(properties[name])
+            filled[name] = None if unsaid else value, found
         return {name: filled[name] for name in properties}
 
     def _keep_own(self) -> None:

@@ -8,6 +8,7 @@ from .words import STOP_WORDS, content_words, words
 
 _QUOTED = r"(?<!\w)'([^'\n]+)'(?!\w)|\"([^\"\n]+)\"|«([^»\n]+)»|“([^”\n]+)”"
 _NUMBER = r"(?<![\w.])-?\d{1,3}(?:,\d{3})+(?!\d)|(?<![\w.])-?\d+(?:\.\d+)?"
+_MOMENT = r"(?<![\w.-])\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?Z?)?(?![\w-])"
 _SUM = r"\(?\d[\d.]*(?:\s*[-+*/^×÷]\s*\(?\d[\d.]*\)?)+"
 _CODE = r"(?<!\w)[^\W\d_]+[-_]?\d[\w-]*"
 _CAPITAL = r"[A-ZÀ-ÞА-ЯЁ][^\W\d_](?:[^\W\d_]|['’-])+"
@@ -39,7 +40,8 @@ def sentences(text: str) -> list[str]:
 
 
 def numbers(text: str) -> list[float]:
-    """Return the numbers of a text in order."""
+    """Return the numbers of a text in order; a date, and its time, hold none."""
+    text = re.sub(_MOMENT, " ", text)
     # A minus after a digit is an operator: 3-2 holds 3 and 2.
     apart = re.sub(r"(?<=\d) *- *(?=\d)", " ", text)
     found = [float(one.replace(",", "")) for one in re.findall(_NUMBER, apart)]
