@@ -1,6 +1,9 @@
 """What the notebooks' runner keeps, compares and refuses; `make notebooks` runs them."""
 
+import ast
+import base64
 import json
+import re
 import tempfile
 from copy import deepcopy
 from pathlib import Path
@@ -129,3 +132,102 @@ def test_what_is_kept_was_run_from_the_first_cell_to_the_last(path):
     assert [cell["execution_count"] for cell in cells] == [*range(1, len(cells) + 1)]
     assert RUN["raised"](kept) == RUN["machine_paths"](kept) == []
     assert RUN["written"](kept) == path.read_text(encoding="utf-8")
+
+
+def joined(text):
+    return text if isinstance(text, str) else "".join(text)
+
+
+def kept_cells(path):
+    """The code cells of a notebook, each as (source, outputs)."""
+    cells = RUN["code_cells"](json.loads(path.read_text(encoding="utf-8")))
+    return [(joined(cell["source"]), cell["outputs"]) for cell in cells]
+
+
+def shows(source):
+    """Whether a cell prints, or ends in a value; of what it calls nothing is known."""
+    flags = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    statements = compile(source, "cell", "exec", flags, dont_inherit=True).body
+    match statements[-1]:
+        case ast.Expr(value=value) if not isinstance(value, ast.Call | ast.Await):
+            return not source.rstrip().endswith(";")
+    defined = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    run = [part for one in statements if not isinstance(one, defined) for part in ast.walk(one)]
+    return any(
+        isinstance(part, ast.Call) and getattr(part.func, "id", None) == "print" for part in run
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("x = 1", False),
+        ("x", True),
+        ("x;", False),
+        ("table.add(1)", False),
+        ("await f()", False),
+        ("def f():\n    print(1)", False),
+        ("for x in await f():\n    print(x)", True),
+    ],
+)
+def test_what_shows_something_is_known_by_its_source(source, expected):
+    assert shows(source) is expected
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_what_a_cell_shows_is_kept(path):
+    assert [source for source, outputs in kept_cells(path) if shows(source) and not outputs] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_it_begins_with_the_words_of_the_service_and_without_credentials(path):
+    source, [output] = kept_cells(path)[0]
+    assert source.startswith("from yandex_compat.trial import words\n")
+    assert re.search(r"^service = words\(", source, re.MULTILINE)
+    told = "No YC_API_KEY and YC_FOLDER_ID: talking to an emulator at http://127.0.0.1:"
+    assert joined(output["text"]).startswith(told)
+
+
+# As the service's keys, its IAM and OAuth tokens, and authorized keys begin (WIRE Headers).
+SECRETS = re.compile(
+    r"AQVN[\w-]{20}|\bt1\.[\w-]{20}|\by[0-3]_[\w-]{20}|PRIVATE KEY|(?:Api-Key|Bearer) [\w.-]{8}"
+)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_no_key_stands_in_it(path):
+    assert SECRETS.findall(path.read_text(encoding="utf-8")) == []
+    # Who shows the emulator's key would show the user's in its place.
+    assert [source for source, outputs in kept_cells(path) if "emulator-key" in str(outputs)] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_it_holds_what_the_format_asks_for_and_nothing_of_the_day(path):
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    assert (kept["nbformat"], kept["nbformat_minor"]) == (4, 5)
+    assert kept.keys() == {"cells", "metadata", "nbformat", "nbformat_minor"}
+    assert kept["metadata"].keys() == {"kernelspec", "language_info"}
+    ids = [cell["id"] for cell in kept["cells"]]
+    assert len(set(ids)) == len(ids)
+    assert [one for one in ids if not re.fullmatch(r"[\w-]{1,64}", one, re.ASCII)] == []
+    for cell in kept["cells"]:
+        more = {"execution_count", "outputs"} if cell["cell_type"] == "code" else set()
+        assert cell.keys() == {"cell_type", "id", "metadata", "source"} | more
+        assert cell["metadata"] in ({}, {"tags": ["volatile"]})
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_it_is_small_enough_to_be_read_on_a_page(path):
+    shown = [output for _, outputs in kept_cells(path) for output in outputs]
+    pictures = [one["data"]["image/png"] for one in shown if "image/png" in one.get("data", {})]
+    assert all(len(base64.b64decode(joined(one))) < 100_000 for one in pictures)
+    longest = max(len(joined(one.get("text", "")).splitlines()) for one in shown)
+    assert longest <= 100  # a progress bar is one line, not one for each step
+    assert path.stat().st_size < 250_000
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_files_that_it_leads_to_exist(path):
+    text = "".join(joined(c["source"]) for c in json.loads(path.read_text("utf-8"))["cells"])
+    named = re.findall(r"\]\((?!https?://|#)([^)#]+)", text)
+    assert [one for one in named if not (path.parent / one).exists()] == []
