@@ -27,6 +27,8 @@ that goes on for ever would otherwise take all memory. A native one needs no bou
 of its lines holds the whole answer, and no line may be larger than MAX_EVENT_BYTES.
 """
 
+_FIRST = (0, None)
+
 
 class StreamDecoder(DeltaDecoder):
     """Decodes the events of one streamed answer into deltas (WIRE A3-A7).
@@ -75,7 +77,7 @@ class StreamDecoder(DeltaDecoder):
                 self.end.usage = usage_of(event)
             # More than one answer comes only where extra_body asks for it; the first is given.
             for choice in event.get("choices") or ():
-                if not choice.get("index") or _is_first(choice):
+                if choice.get("index") in _FIRST or _is_first(choice):
                     return self._choice(choice)
             return []
         except WRONG_SHAPE as error:
@@ -90,8 +92,8 @@ class StreamDecoder(DeltaDecoder):
 
     def _choice(self, choice: Mapping[str, Any]) -> list[Delta]:
         delta = choice.get("delta") or self._nothing(choice)
-        if reason := choice.get("finish_reason"):
-            self.end.finish_reason = text_or_none(reason)
+        if (reason := choice.get("finish_reason")) is not None:
+            self.end.finish_reason = text_or_none(reason) or self.end.finish_reason
         added = Delta()
         if text := delta.get("content"):
             if reason == "content_filter":
