@@ -392,6 +392,8 @@ class Transport:
             request = httpx.Request(
                 method, url, headers=known, stream=stream, extensions=extensions
             )
+            # As one of httpx is: whose auth signs the body need not know who made it.
+            request.read()
         if outgoing.log:
             outgoing.log.sent(request, number)
         return request

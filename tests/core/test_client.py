@@ -168,6 +168,23 @@ def test_an_auth_of_ones_own_is_used(emulator, request_of):
     assert sent_by(client, request_of(), emulator)["authorization"] == "Bearer ***"
 
 
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["blocking", "async"])
+def test_an_auth_of_ones_own_may_sign_the_body(emulator, request_of, asynchronous):
+    class Own(httpx.Auth):
+        def auth_flow(self, request):
+            signed.append(decode(request.content)["model"])
+            request.headers["Authorization"] = "Bearer test-key"
+            yield request
+
+    signed = []
+    client = YandexClient(auth=Own(), folder_id="test-folder", base_url=emulator.chat_url)
+    if asynchronous:
+        asyncio.run(client.acomplete(request_of()))
+    else:
+        client.complete(request_of())
+    assert signed == ["gpt://test-folder/yandexgpt/latest"]
+
+
 def emulated(emulator, **words: object) -> YandexClient:
     known = {"api_key": "test-key", "folder_id": "test-folder", "base_url": emulator.chat_url}
     return YandexClient(**known | words)
