@@ -38,10 +38,12 @@ class Copies(Generic[_Model]):
             own[word] = container.copy()
         own.update(values)
         if self._has_more:  # a framework's next version may have it
-            return self._model.model_copy(update=own)
-        made = self._kind.__new__(self._kind)
-        _set(made, "__dict__", own)
-        _set(made, "__pydantic_fields_set__", self._fields_set.copy())
-        _set(made, "__pydantic_extra__", {} if self._open else None)
-        _set(made, "__pydantic_private__", None)
+            made = self._model.model_copy(update=own, deep=True)
+        else:
+            made = self._kind.__new__(self._kind)
+            _set(made, "__dict__", own)
+            _set(made, "__pydantic_extra__", {} if self._open else None)
+            _set(made, "__pydantic_private__", None)
+        # What was given is set, as validation has it: some write out nothing else.
+        _set(made, "__pydantic_fields_set__", self._fields_set | values.keys())
         return made

@@ -6,7 +6,7 @@ import pickle
 import pytest
 from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
-from llama_index.core.base.llms.types import ChatMessage, MessageRole, TextBlock
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole, TextBlock
 from pydantic import BaseModel, PrivateAttr
 
 from yandex_compat.copies import Copies
@@ -38,6 +38,10 @@ MADE = {
         Copies(ChatMessage(role=MessageRole.ASSISTANT)).of(blocks=[TextBlock(text="x")]),
         ChatMessage(role=MessageRole.ASSISTANT, blocks=[TextBlock(text="x")]),
     ),
+    "LlamaIndex's response": (
+        Copies(ChatResponse(message=ChatMessage())).of(message=ChatMessage("x"), delta="x"),
+        ChatResponse(message=ChatMessage("x"), delta="x"),
+    ),
 }
 
 
@@ -47,6 +51,8 @@ def test_an_instance_is_what_validation_makes(made, validated):
     assert made == validated
     assert repr(made) == repr(validated)
     assert made.model_dump() == validated.model_dump()
+    assert made.model_fields_set == validated.model_fields_set
+    assert made.model_dump(exclude_unset=True) == validated.model_dump(exclude_unset=True)
     assert made.__getstate__().keys() == validated.__getstate__().keys()
     assert (
         made.__getstate__()["__pydantic_extra__"]
@@ -78,7 +84,18 @@ def test_what_is_given_stands_for_a_container_too():
 def test_what_a_model_holds_beside_its_fields_is_kept(model):
     made = Copies(model).of()
     assert made == model
+    assert made.model_fields_set == model.model_fields_set
     assert (
         made.__getstate__()["__pydantic_private__"]
         == (model.__getstate__()["__pydantic_private__"])
     )
+
+
+def test_nor_do_two_share_what_they_hold_beside_their_fields():
+    for copies, beside in (
+        (Copies(WithPrivate()), lambda one: one._secret),
+        (Copies(Open(added=[])), lambda one: one.added),
+    ):
+        one, other = copies.of(), copies.of()
+        beside(one).append(1)
+        assert beside(other) == beside(copies.of()) == []
