@@ -137,7 +137,7 @@ def summary(measured: Sequence[Measured], found: Sequence[Verdict]) -> str:
 def _summed(metric: Measured, verdict: Verdict | None) -> list[str]:
     cells = [_at_ends(metric, name) if name in metric.samples else "" for name in _ORDER]
     of_floor = ""
-    if FLOOR in metric.samples and metric.unit != "pieces":
+    if {OURS, FLOOR} <= metric.samples.keys() and metric.unit != "pieces":
         of_floor = f"{metric.ratio_to(OURS, FLOOR).of_medians:.2f}"
     return [metric.title, *cells, of_floor, _told(verdict)]
 

@@ -345,6 +345,15 @@ def test_a_summary_of_what_was_written_is_that_of_what_was_measured():
     assert "3,000 … 6,000 µs" in last
 
 
+def test_where_ours_failed_the_others_are_summed_up_all_the_same():
+    failed = seen(ours=[12.0], floor=[10.0])
+    del failed.samples[OURS]
+    told = summary([failed], verdicts([Target("x", 1.2)], {"x": failed}))
+    assert told.splitlines()[-1].endswith(
+        " | 10 ms |  | at most 1.2 of floor: not measured, MISSED |"
+    )
+
+
 def test_growth_stands_in_a_table_of_its_own():
     told = tables([grown("chunk")], verdicts([Target("x", 1.1, ENDS)], {"x": grown("chunk")}))
     assert "| 10 / 100 | 3,000 / 6,000 µs | 2.00 |  | at most 1.1 of the smallest size" in told
