@@ -4,8 +4,13 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
-# A model's own knows its fields only.
-_set = object.__setattr__
+# A model's own way to set knows its fields only, and object's takes half as long again.
+_set_values, _set_fields_set, _set_extra, _set_private = (
+    vars(BaseModel)[slot].__set__
+    for slot in (
+        "__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__"
+    )
+)  # fmt: skip
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -33,17 +38,17 @@ class Copies(Generic[_Model]):
 
     def of(self, **values: Any) -> _Model:
         """An instance with these values, which are not validated, in the place of its own."""
-        own = self._values.copy()
+        own = self._values | values
         for word, container in self._containers:
-            own[word] = container.copy()
-        own.update(values)
+            if word not in values:
+                own[word] = container.copy()
         if self._has_more:  # a framework's next version may have it
             made = self._model.model_copy(update=own, deep=True)
         else:
             made = self._kind.__new__(self._kind)
-            _set(made, "__dict__", own)
-            _set(made, "__pydantic_extra__", {} if self._open else None)
-            _set(made, "__pydantic_private__", None)
+            _set_values(made, own)
+            _set_extra(made, {} if self._open else None)
+            _set_private(made, None)
         # What was given is set, as validation has it: some write out nothing else.
-        _set(made, "__pydantic_fields_set__", self._fields_set | values.keys())
+        _set_fields_set(made, self._fields_set | values.keys())
         return made
