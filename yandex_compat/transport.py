@@ -197,7 +197,7 @@ class Transport:
         try:
             return self._attempt(outgoing, deadline, 1)
         except YandexError as error:
-            if self._policy.wait_after(1, error, deadline.left) is None:
+            if self._policy.wait_after(1, error, deadline.left) is None or not _tenacity_is_there():
                 if outgoing.log:
                     outgoing.log.failed(error)
                 raise
@@ -225,7 +225,7 @@ class Transport:
         try:
             return await self._aattempt(outgoing, deadline, 1)
         except YandexError as error:
-            if self._policy.wait_after(1, error, deadline.left) is None:
+            if self._policy.wait_after(1, error, deadline.left) is None or not _tenacity_is_there():
                 if outgoing.log:
                     outgoing.log.failed(error)
                 raise
@@ -428,6 +428,15 @@ class Transport:
             return drawn is not None
 
         return {"retry": retries, "wait": lambda _: drawn or 0.0, "reraise": True}
+
+
+def _tenacity_is_there() -> bool:
+    """Whether it can be imported: where no file descriptor is left, it can't."""
+    try:
+        import tenacity  # noqa: F401
+    except (ImportError, OSError):
+        return False
+    return True
 
 
 @cache

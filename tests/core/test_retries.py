@@ -3,6 +3,8 @@
 import copy
 import gc
 import pickle
+import subprocess
+import sys
 import weakref
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -539,6 +541,41 @@ async def finished(call, model) -> None:
     found = call(model)
     if isawaitable(found):
         await found
+
+
+WITHOUT_DESCRIPTORS = """
+import asyncio, contextlib, os, resource, sys
+import httpx
+from yandex_compat import CompletionRequest, ConnectionFailed, Message, YandexClient
+
+words = {"api_key": "k", "folder_id": "f", "base_url": "http://127.0.0.1:9/v1"}
+clients = {"http_client": httpx.Client(), "http_async_client": httpx.AsyncClient()}
+client = YandexClient(**words, **clients)
+request = CompletionRequest("yandexgpt", (Message("user", "Hi"),))
+client.check(request)
+with asyncio.Runner() as runner:
+    with contextlib.suppress(httpx.ConnectError):  # httpcore imports some when first used
+        runner.run(clients["http_async_client"].get(words["base_url"]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+    with contextlib.suppress(OSError):
+        while True:
+            os.open(os.devnull, os.O_RDONLY)
+    for ask in (client.complete, lambda request: runner.run(client.acomplete(request))):
+        try:
+            ask(request)
+        except ConnectionFailed as error:
+            sys.stdout.write(f"{error}\\n")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="descriptors have no such limit")
+def test_where_no_descriptor_is_left_to_try_again_with_the_failure_is_told():
+    script = [sys.executable, "-c", WITHOUT_DESCRIPTORS]
+    done = subprocess.run(script, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    told = done.stdout.splitlines()
+    assert len(told) == 2
+    assert all(line.startswith("No answer from http:") for line in told)
 
 
 ADAPTERS = [
