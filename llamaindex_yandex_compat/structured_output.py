@@ -19,7 +19,7 @@ from llama_index.core.program.function_program import get_function_tool
 from llama_index.core.program.utils import FlexibleModel, get_program_for_llm
 from llama_index.core.prompts import BasePromptTemplate
 from llama_index.core.types import BasePydanticProgram, Model, PydanticProgramMode
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from llamaindex_yandex_compat.program import StructuredProgram, Words
 from llamaindex_yandex_compat.tools import closed, tool_spec, with_root
@@ -33,6 +33,8 @@ class StructuredPrediction(FunctionCallingLLM):
 
     Raises MalformedAnswer where an answer is no object of the class, or was cut.
     """
+
+    model_config = ConfigDict(defer_build=True)
 
     strict: bool | None = None
     """Whether the model is held to the schemas of tools and objects by the letter."""

@@ -6,13 +6,15 @@ A pydantic model, as Connection is.
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from yandex_compat.parameters import named_once
 
 
 class Generation(BaseModel):
     """What each answer is asked with; the word of a call wins over the same word here."""
+
+    model_config = ConfigDict(defer_build=True)
 
     model: str = "yandexgpt"
     """Name, name and branch, or full URI."""

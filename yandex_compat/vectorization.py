@@ -3,11 +3,13 @@
 A pydantic model, as Connection is.
 """
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 
 class Vectorization(BaseModel):
     """Which models turn texts into vectors, and how many requests go out in a second."""
+
+    model_config = ConfigDict(defer_build=True)
 
     model: str = "text-search-doc"
     """The model of documents: name, name and branch, or full `emb://` URI."""

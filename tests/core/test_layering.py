@@ -195,6 +195,41 @@ def test_the_client_loads_no_framework():
     loaded = loaded_by("yandex_compat.client")
     assert "httpx" in loaded
     assert not loaded & (FRAMEWORKS | {"pydantic", "starlette", "uvicorn", "jwt", "openai"})
+    assert not loaded & {"anyascii", "pyrate_limiter", "tenacity"}  # by the time they are needed
+
+
+def test_langchains_half_loads_no_parsers_and_no_retries():
+    script = "import sys, langchain_yandex_compat; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert "langchain_yandex_compat.chat_model" in loaded
+    assert not loaded & {"langchain_yandex_compat.structured_output", "tenacity"}
+
+
+BUILT = """
+import {module}
+from pydantic import BaseModel
+
+def kinds(kind):
+    return {{kind, *(other for one in kind.__subclasses__() for other in kinds(one))}}
+
+ours = [kind for kind in kinds(BaseModel) if "yandex_compat" in kind.__module__]
+print(len(ours), *[kind.__name__ for kind in ours if kind.__pydantic_complete__])
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "built"),
+    [("langchain_yandex_compat", []), ("llamaindex_yandex_compat", ["_GrowingResponse"])],
+)
+def test_classes_that_are_only_inherited_are_not_built(module, built):
+    script = [sys.executable, "-c", BUILT.format(module=module)]
+    done = subprocess.run(script, capture_output=True, text=True, check=True)
+    known, *found = done.stdout.split()
+    assert int(known) >= 6
+    assert found == built
 
 
 def test_the_emulator_loads_nothing_else_of_the_project():  # D12
