@@ -1,4 +1,4 @@
-"""What a chunk and a request cost, in calls made by our own code: the same on every machine.
+"""What a chunk and a request cost, in calls of our code and by it: the same on every machine.
 
 Time is what `make bench` measures; this keeps it from growing unseen. A number that is a fifth off
 fails in both directions: where a path has become shorter, its new number belongs here.
@@ -34,14 +34,33 @@ ASKED = "hi"
 REQUEST = CompletionRequest("yandexgpt", (Message("user", ASKED),))
 
 
-def calls_in(act: Callable[[], object]) -> int:
-    """The calls that our code makes, of Python's functions and of those in C."""
+def is_ours(frame: FrameType | None) -> bool:
+    """Whether a frame runs our code."""
+    return frame is not None and frame.f_code.co_filename.startswith(OURS)
+
+
+def is_call_of_ours(frame: FrameType, event: str, _: object) -> bool:
+    """Whether our code is called, or calls a function of Python's or C's."""
+    if event == "call":
+        return is_ours(frame) or is_ours(frame.f_back)
+    return event == "c_call" and is_ours(frame)
+
+
+def is_validation(_: FrameType, event: str, called: object) -> bool:
+    """Whether pydantic validates values, for whomever."""
+    return event == "c_call" and getattr(called, "__name__", "") == "validate_python"
+
+
+def calls_in(
+    act: Callable[[], object],
+    counts: Callable[[FrameType, str, object], bool] = is_call_of_ours,
+) -> int:
+    """The calls that count."""
     made = 0
 
-    def count(frame: FrameType, event: str, _: object) -> None:
+    def count(frame: FrameType, event: str, called: object) -> None:
         nonlocal made
-        if event in {"call", "c_call"} and frame.f_code.co_filename.startswith(OURS):
-            made += 1
+        made += counts(frame, event, called)
 
     before = sys.getprofile()
     sys.setprofile(count)
@@ -115,24 +134,24 @@ HOOKS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "LlamaIndex, async": lambda words: YandexLLM(**words).astream_chat([ChatMessage(ASKED)]),
 }
 CALLS_OF_A_CHUNK = {
-    ("core", "chat"): 38,
-    ("core", "tool call"): 76,
-    ("core", "completion"): 67,
-    ("core, async", "chat"): 39,
-    ("core, async", "tool call"): 77,
-    ("core, async", "completion"): 68,
-    ("LangChain", "chat"): 52,
-    ("LangChain", "tool call"): 94,
-    ("LangChain", "completion"): 81,
-    ("LangChain, async", "chat"): 53,
-    ("LangChain, async", "tool call"): 95,
-    ("LangChain, async", "completion"): 82,
-    ("LlamaIndex", "chat"): 49,
-    ("LlamaIndex", "tool call"): 105,
-    ("LlamaIndex", "completion"): 78,
-    ("LlamaIndex, async", "chat"): 50,
-    ("LlamaIndex, async", "tool call"): 106,
-    ("LlamaIndex, async", "completion"): 79,
+    ("core", "chat"): 40,
+    ("core", "tool call"): 80,
+    ("core", "completion"): 70,
+    ("core, async", "chat"): 41,
+    ("core, async", "tool call"): 81,
+    ("core, async", "completion"): 71,
+    ("LangChain", "chat"): 54,
+    ("LangChain", "tool call"): 101,
+    ("LangChain", "completion"): 84,
+    ("LangChain, async", "chat"): 55,
+    ("LangChain, async", "tool call"): 102,
+    ("LangChain, async", "completion"): 85,
+    ("LlamaIndex", "chat"): 52,
+    ("LlamaIndex", "tool call"): 119,
+    ("LlamaIndex", "completion"): 82,
+    ("LlamaIndex, async", "chat"): 53,
+    ("LlamaIndex, async", "tool call"): 120,
+    ("LlamaIndex, async", "completion"): 83,
 }
 
 ASKED_BY: dict[str, Callable[[dict[str, Any]], Callable[[], object]]] = {
@@ -141,12 +160,12 @@ ASKED_BY: dict[str, Callable[[dict[str, Any]], Callable[[], object]]] = {
     "LlamaIndex": lambda words: partial(YandexLLM(**words)._chat, [ChatMessage(ASKED)], {}),
 }
 CALLS_OF_A_REQUEST = {
-    ("core", "chat"): 223,
-    ("core", "completion"): 222,
-    ("LangChain", "chat"): 301,
-    ("LangChain", "completion"): 300,
-    ("LlamaIndex", "chat"): 288,
-    ("LlamaIndex", "completion"): 287,
+    ("core", "chat"): 257,
+    ("core", "completion"): 257,
+    ("LangChain", "chat"): 345,
+    ("LangChain", "completion"): 345,
+    ("LlamaIndex", "chat"): 329,
+    ("LlamaIndex", "completion"): 329,
 }
 
 
@@ -156,6 +175,23 @@ def calls_of_a_chunk(hook: str, wire: str) -> float:
         calls_in(partial(exhaust, HOOKS[hook](words(wire, chunks)))) for chunks in (FEW, MANY)
     )
     return (many - few) / (MANY - FEW)
+
+
+@pytest.mark.parametrize(
+    ("hook", "validations"),
+    [
+        (lambda words: ChatYandex(**words)._stream([HumanMessage(ASKED)]), 0),
+        # The text itself, whose class LlamaIndex may fill in.
+        (lambda words: YandexLLM(**words)._stream_chat([ChatMessage(ASKED)], {}), 1),
+    ],
+    ids=["LangChain", "LlamaIndex"],
+)
+def test_what_of_a_chunk_is_validated(hook, validations):
+    few, many = (
+        calls_in(partial(exhaust, hook(words("chat", chunks))), is_validation)
+        for chunks in (FEW, MANY)
+    )
+    assert many - few == validations * (MANY - FEW)
 
 
 def is_a_fifth_off(found: float, known: int) -> bool:

@@ -89,9 +89,17 @@ def test_the_watcher_ends_and_another_follows(hang_ups, pair):
     with hang_ups.after(LONG, own):
         first = watcher_of(hang_ups)
     first.join(LONG)
-    assert not first.is_alive()
+    # Not found out by its thread, which is alive for a while after it has stopped to watch.
+    assert hang_ups._watcher is None
     with hang_ups.after(SOON, own):
         assert watcher_of(hang_ups) is not first
+        assert other.recv(1) == b""
+
+
+def test_a_watcher_that_died_is_followed_by_another(hang_ups, pair):
+    own, other = pair
+    hang_ups._watcher = threading.Thread()
+    with hang_ups.after(SOON, own):
         assert other.recv(1) == b""
 
 
