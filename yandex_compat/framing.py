@@ -67,8 +67,6 @@ class SSEFraming:
                 else:
                     payloads += self._payloads_of((*event.split(b"\n"), b""))
                     short = len(data) <= MAX_EVENT_BYTES and not self.failure
-            if payloads and not (tail or self._rest or self.failure):
-                return payloads
             if tail or self._rest:
                 *lines, rest = tail.split(b"\n")
                 # A CR at the very end may be the first half of a CRLF: it waits for what follows.

@@ -63,6 +63,13 @@ def test_payloads_byte_by_byte(data, expected):
     assert payloads(*(data[at : at + 1] for at in range(len(data)))) == expected
 
 
+def test_a_cr_that_waits_ends_its_line_with_whatever_sign_follows():
+    framing = SSEFraming()
+    assert framing.feed(b"data: a\r\r") == []
+    assert framing.feed(b"data: ") == [b"a"]
+    assert framing.feed(b"b\n\n") == [b"b"]
+
+
 def test_an_event_comes_out_with_its_blank_line():
     frames = SSEFraming()
     assert frames.feed(b"data: a\n") == []

@@ -103,6 +103,16 @@ def test_a_watcher_that_died_is_followed_by_another(hang_ups, pair):
         assert other.recv(1) == b""
 
 
+def test_a_connection_that_is_gone_by_then_keeps_no_other_open(hang_ups, pair):
+    own, other = pair
+    with (
+        socket.socket() as unconnected,
+        hang_ups.after(SOON, unconnected),
+        hang_ups.after(2 * SOON, own),
+    ):
+        assert other.recv(1) == b""
+
+
 def test_no_descriptor_is_left_open(hang_ups, pair):
     own, other = pair
     before = psutil.Process().num_fds()

@@ -309,6 +309,20 @@ def test_fingerprint_and_usage_are_kept_from_any_event():  # WIRE A5
     assert (given.usage, given.system_fingerprint) == (Usage(1, 2, 3), "fp")
 
 
+@pytest.mark.parametrize("later", [None, ""])
+def test_a_reason_is_kept_where_a_later_event_has_none(later):
+    given = told(chunk({"content": "a"}, "length"), chunk({}, later), DONE)
+    assert (given.text, given.finish_reason) == ("a", "length")
+
+
+@pytest.mark.parametrize("end", [b"", b"\n\n"], ids=["cut", "whole"])
+def test_what_follows_the_end_means_nothing(end):
+    after = chunk({"content": "b"}, "length").strip() + end
+    for parts in ((DONE + after,), (DONE, after)):
+        given = told(chunk({"content": "a"}, "stop"), *parts)
+        assert (given.text, given.finish_reason) == ("a", "stop")
+
+
 def test_done_without_a_reason_is_an_end():  # D10
     given = told(chunk({"content": "a"}), DONE)
     assert (given.text, given.finish_reason) == ("a", None)
