@@ -243,3 +243,11 @@ def test_scripts_and_the_log_over_http(emulator, ask):
     assert len(emulator.requests) == 2
     httpx.delete(f"{emulator.url}/_requests")
     assert emulator.requests == []
+
+
+def test_a_script_for_the_list_of_models_is_played(client, emulator):
+    body = {"error": {"message": "no list today", "code": 7}}
+    emulator.script({"path": "/v1/models", "status": 403, "body": body})
+    refused, own = client.get("/models"), client.get("/models")
+    assert (refused.status_code, refused.json()) == (403, body)
+    assert own.json()["object"] == "list"

@@ -17,6 +17,7 @@ from .model_uris import models_of
 from .native_endpoint import NativeEndpoint
 from .recorder import Recorder
 from .refusals import Refused
+from .scripted import body_or_script
 from .scripts import METADATA_PATH, parse_posted
 from .service import Service
 from .stored_completions import StoredEndpoint
@@ -84,14 +85,16 @@ async def _refuse(request: Request, error: Exception) -> Response:
 
 class _Models:
     def __init__(self, service: Service) -> None:
-        self._access = service.access
+        self._service = service
 
     async def list(self, request: Request) -> Response:
-        self._access.check(request.headers)
-        folder = request.headers.get("openai-project") or self._access.folders[0]
+        access = self._service.access
+        access.check(request.headers)
+        folder = request.headers.get("openai-project") or access.folders[0]
         row = {"object": "model", "owned_by": "Yandex", "created": 0}
         data = [{"id": str(uri)} | row for uri in models_of(folder)]
-        return json_response({"object": "list", "data": data})
+        body = {"object": "list", "data": data}
+        return body_or_script(body, self._service.scripts, request.url.path)
 
 
 class _Admin:
