@@ -14,8 +14,10 @@ from yandex_compat.auth import (
     MetadataAuth,
     OAuthAuth,
     ServiceAccountAuth,
+    looks_like,
 )
 from yandex_compat.errors import without_secrets
+from yandex_compat.hidden import Hidden
 from yandex_compat.settings import Settings
 
 # How the path ends, and what was asked for there (WIRE Endpoints).
@@ -29,14 +31,13 @@ _PATHS = (
 # Every format names the model first, so that no long body is searched.
 _MODEL = re.compile(rb'\{"model(?:Uri)?": ?"([^"\\]*)"')
 _BEGINNING = 500
-# What a credential of each kind begins with.
-_BEGINNINGS = {"IAM token": r"t1\.", "OAuth token": r"y[0-6]_", "API key": "AQVN"}
 _OF_WORD = {"api_key": "API key", "iam_token": "IAM token"}
 
 
 def asked_of(request: httpx.Request, settings: Settings, secrets: Collection[str]) -> Asked:
     """What a request asked for, and where; `secrets` are blotted out of its texts."""
-    traits = set(_traits_of_path(request.url.path)) | {_credential(request, settings.auth)}
+    sent = Hidden(request.headers.get("authorization", "").rpartition(" ")[2])
+    traits = {*_traits_of_path(request.url.path), trait_of_credential(sent, settings.auth)}
     known = {
         "address": f"{request.method} {request.url.copy_with(query=None)}",
         "credential": f"auth={type(settings.auth).__name__}(…)",
@@ -67,14 +68,11 @@ def _traits_of_path(path: str) -> tuple[str, ...]:
     return tuple(found[0]) if found else ()
 
 
-def _credential(request: httpx.Request, auth: httpx.Auth) -> str:
-    """What was sent as a credential; nothing of the credential itself."""
-    secret = request.headers.get("authorization", "").rpartition(" ")[2]
+def trait_of_credential(secret: Hidden[str], auth: httpx.Auth) -> str:
+    """What is sent as a credential, in Asked's words; nothing of the credential itself."""
     if isinstance(auth, ApiKeyAuth | IamTokenAuth):
-        for kind, beginning in _BEGINNINGS.items():
-            if re.match(beginning, secret) and kind != _OF_WORD[auth.word]:
-                return f"{kind} as {auth.word}"
-        return auth.word
+        kind = looks_like(secret)
+        return f"{kind} as {auth.word}" if kind not in {None, _OF_WORD[auth.word]} else auth.word
     if isinstance(auth, ServiceAccountAuth | OAuthAuth | MetadataAuth):
         return "exchanged token"
     return "function" if isinstance(auth, CallableAuth) else "auth of one's own"

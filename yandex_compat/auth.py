@@ -22,6 +22,14 @@ from yandex_compat.plain_http import check_plain_http
 from yandex_compat.threads import in_thread, until_done
 
 _CREDENTIAL = re.compile(r"[\w.~+/=-]+", re.ASCII)
+# What a credential of each kind begins with.
+_BEGINNINGS = {"IAM token": r"t1\.", "OAuth token": r"y[0-6]_", "API key": "AQVN"}
+
+
+def looks_like(text: Hidden[str]) -> str | None:
+    """The kind of credential that a text begins like: "IAM token", "OAuth token" or "API key"."""
+    kinds = (kind for kind, beginning in _BEGINNINGS.items() if re.match(beginning, text.shown()))
+    return next(kinds, None)
 
 
 def _checked(word: str, secret: Hidden[Any]) -> Hidden[str]:
@@ -129,6 +137,13 @@ class _TokenAuth(httpx.Auth):
         if response.status_code == httpx.codes.UNAUTHORIZED:
             self._keeper.reject(token.shown())
             yield _bearing(request, Hidden(await self._keeper.atoken(_patience(request))))
+
+    def seconds_left(self, timeout: float | None = None) -> float:
+        """Seconds until the token ends that requests go out with; one is had where there is none.
+
+        Raises what a request would; RequestTimedOut where it takes more than `timeout` seconds.
+        """
+        return self._keeper.seconds_left(timeout)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_kept": None}

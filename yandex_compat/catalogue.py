@@ -44,6 +44,13 @@ class Model:
         """What the catalogue knows of it; None for a model of embeddings."""
         return None if self.id.startswith("emb:") else profile_for(self.id)
 
+    @property
+    def known(self) -> bool:
+        """Whether the catalogue knows its family; of another, the profile is a permissive guess."""
+        if self.id.startswith("emb:"):
+            return self.name in _MODELS["emb"]
+        return self.profile is not UNKNOWN
+
 
 UNKNOWN = ModelProfile()
 

@@ -100,7 +100,8 @@ def _text_of(source: Hidden[Any]) -> Hidden[str]:
         kind = type(error).__name__
     # A text that is no path may be the key itself: it is not repeated.
     raise ConfigurationError(
-        f"The service account's key file (YC_SERVICE_ACCOUNT_KEY_FILE) can't be read ({kind})."
+        f"The service account's key file (YC_SERVICE_ACCOUNT_KEY_FILE) can't be read ({kind}): "
+        f"give the path of what `yc iam key create` wrote, in UTF-8 and readable by this user."
     )
 
 

@@ -36,6 +36,7 @@ class _Held:
     secret: str = field(repr=False)
     stale_at: float
     dead_at: float
+    ends_at: float
 
 
 class TokenKeeper:
@@ -90,6 +91,12 @@ class TokenKeeper:
         if not done:
             raise _too_late(timeout)
         return _given(found.result())
+
+    def seconds_left(self, timeout: float | None = None) -> float:
+        """Seconds until the token ends that `token` gives, and raises as that does."""
+        self.token(timeout)
+        held = self._held
+        return max(0.0, held.ends_at - self._clock()) if held else 0.0
 
     def reject(self, secret: str) -> None:
         """Hand a token out no more, which the service did not take."""
@@ -152,7 +159,8 @@ class TokenKeeper:
         lifetime = token.lifetime
         fresh = min(_FRESH_SECONDS, lifetime / 2)
         reserve = min(_RESERVE_SECONDS, lifetime / 4)
-        return _Held(token.secret, began + fresh, began + lifetime - reserve)
+        ends = began + lifetime
+        return _Held(token.secret, began + fresh, ends - reserve, ends)
 
 
 _Exchange = Future[_Held | BaseException]

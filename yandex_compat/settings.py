@@ -9,7 +9,14 @@ from typing import Any
 
 import httpx
 
-from yandex_compat.auth import ApiKeyAuth, CallableAuth, IamTokenAuth, OAuthAuth, ServiceAccountAuth
+from yandex_compat.auth import (
+    ApiKeyAuth,
+    CallableAuth,
+    IamTokenAuth,
+    OAuthAuth,
+    ServiceAccountAuth,
+    looks_like,
+)
 from yandex_compat.catalogue import is_folder
 from yandex_compat.endpoints import DEFAULTS, Endpoints, endpoints_of, host_of
 from yandex_compat.errors import ConfigurationError
@@ -193,12 +200,13 @@ def refuse_unknown_words(owner: str, given: Iterable[str], known: Iterable[str])
         raise ConfigurationError(f"{owner} does not know the word {word!r}. {hint}")
 
 
-_OF_ENVIRONMENT: Mapping[str, Callable[[str], httpx.Auth]] = {
+CREDENTIALS: Mapping[str, Callable[..., httpx.Auth]] = {
     "YC_API_KEY": ApiKeyAuth,
     "YC_IAM_TOKEN": IamTokenAuth,
     "YC_SERVICE_ACCOUNT_KEY_FILE": ServiceAccountAuth,
     "YC_OAUTH_TOKEN": OAuthAuth,
 }
+"""The environment's names of credentials, of which the first that is set is taken."""
 
 
 def _resolve_auth(given: HiddenWords) -> httpx.Auth:
@@ -220,7 +228,7 @@ def _resolve_auth(given: HiddenWords) -> httpx.Auth:
         return ApiKeyAuth(given["api_key"])
     if given["iam_token"] is not None:
         return IamTokenAuth(given["iam_token"])
-    for name, kind in _OF_ENVIRONMENT.items():
+    for name, kind in CREDENTIALS.items():
         if os.environ.get(name):
             return kind(os.environ[name])
     raise ConfigurationError(
@@ -241,6 +249,12 @@ def checked_folder(hidden: Hidden[str | None]) -> str | None:
         raise ConfigurationError(
             "folder_id (YC_FOLDER_ID) is no folder's id: copy it again, without blanks, quotes and "
             "line breaks around it, and in the place of whatever stood for it in an example."
+        )
+    kind = looks_like(Hidden(hidden.shown() or ""))
+    if kind:
+        raise ConfigurationError(
+            f"folder_id (YC_FOLDER_ID) holds what looks like an {kind}: a folder's id is something "
+            f"else, which the console and `yc config list` tell."
         )
     return hidden.shown()
 

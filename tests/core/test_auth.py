@@ -544,3 +544,22 @@ def test_no_frame_of_an_exchange_holds_what_was_answered(emulator, wrong):
     seen = str([frame.locals for frame in shown.stack])
     assert TOKEN not in seen
     assert OAUTH not in seen
+
+
+@pytest.mark.parametrize("kind", ["file", "oauth", "metadata"])
+def test_a_credential_tells_how_long_its_token_lives(emulator, auths, kind):
+    emulator.expire_tokens()
+    emulator.token_lifetime(7_200)
+    auth = fresh(auths[kind]())
+    emulator.requests.clear()
+    # By the server's own clock, whose Date may be a second or two old.
+    assert 7_100 < auth.seconds_left() < 7_210
+    asked = len(exchanges(emulator))
+    assert 7_100 < auth.seconds_left() < 7_210
+    assert len(exchanges(emulator)) == asked  # the token is kept for the requests to come
+
+
+def test_a_token_that_is_not_given_out_leaves_no_time(emulator):
+    auth = OAuthAuth("y0_unknown", url=emulator.iam_url)
+    with pytest.raises(AuthenticationError, match="OAuth token is invalid"):
+        auth.seconds_left()

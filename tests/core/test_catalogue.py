@@ -2,7 +2,7 @@
 
 import pytest
 
-from yandex_compat import ConfigurationError, ModelProfile, catalogue, profile_for
+from yandex_compat import ConfigurationError, Model, ModelProfile, catalogue, profile_for
 from yandex_compat.catalogue import bare_name, folder_of, model_uri
 
 
@@ -189,3 +189,17 @@ def test_names_that_nobody_knows_are_sent(model, scheme, uri):  # D13
 )
 def test_the_known_name_that_is_close(model, close):
     assert catalogue.close_name(model) == close
+
+
+@pytest.mark.parametrize(
+    ("uri", "known"),
+    [
+        ("gpt://f/yandexgpt/rc", True),
+        ("gpt://f/qwen3-next/latest", True),
+        ("gpt://f/brand-new/latest", False),
+        ("emb://f/text-search-doc/latest", True),
+        ("emb://f/brand-new/latest", False),
+    ],
+)
+def test_a_model_tells_whether_its_family_is_known(uri, known):
+    assert Model(uri).known is known

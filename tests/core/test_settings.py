@@ -298,3 +298,21 @@ def test_a_strange_word_is_named_with_all_there_are():
 def test_an_http_client_of_another_kind_is_refused(word, value, kind):
     with pytest.raises(ConfigurationError, match=f"^{word} must be an {kind}"):
         YandexClient(api_key="key", **{word: value()})
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [
+        ("AQVN-a-key-in-the-wrong-place", "API key"),
+        ("t1.a-token-in-the-wrong-place", "IAM token"),
+        ("y0_a-token-in-the-wrong-place", "OAuth token"),
+    ],
+)
+@pytest.mark.parametrize("of_environment", [False, True])
+def test_a_key_in_the_place_of_the_folder_is_refused_unseen(monkeypatch, key, kind, of_environment):
+    """As a folder it would stand in model URIs, and so in every error and log."""
+    if of_environment:
+        monkeypatch.setenv("YC_FOLDER_ID", key)
+    with pytest.raises(ConfigurationError, match=f"looks like an {kind}") as caught:
+        YandexClient(api_key="k", folder_id=None if of_environment else key)
+    assert key not in repr(caught.value)
