@@ -5,8 +5,12 @@ many more of them.
 """
 
 import asyncio
+import json
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import settings
@@ -46,3 +50,66 @@ def emulator(_emulator_server: Emulator) -> Iterator[Emulator]:
     _emulator_server.clear()
     yield _emulator_server
     _emulator_server.clear()
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a command printed, and its exit code."""
+
+    code: int
+    output: str
+    errors: str
+
+    @property
+    def everything(self) -> str:
+        return self.output + self.errors
+
+    @property
+    def lines(self) -> dict[str, tuple[str, str]]:
+        """The doctor's lines: status and text by check."""
+        lines = self.output.splitlines()[:-1]
+        return {line[13:32].strip(): (line[:13].strip(), line[32:]) for line in lines}
+
+    @property
+    def objects(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in self.output.splitlines()]
+
+    def named(self, status: str) -> list[str]:
+        """The checks that ended so."""
+        return [name for name, (found, _) in self.lines.items() if found == status]
+
+
+@pytest.fixture
+def shown_by() -> Callable[..., Shown]:
+    """Runs a command of the command line in this process."""
+    from typer.testing import CliRunner
+
+    from yandex_compat.cli import app
+
+    def run(*arguments: str) -> Shown:
+        result = CliRunner().invoke(app, arguments)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Shown(result.exit_code, result.stdout, result.stderr)
+
+    return run
+
+
+@pytest.fixture
+def program() -> Callable[..., Shown]:
+    """Runs a command as a program of its own, which finds no modules of the names given."""
+
+    def run(*arguments: str, without: tuple[str, ...] = (), **environment: str) -> Shown:
+        hidden = f"import sys; sys.modules.update(dict.fromkeys({without}))"
+        script = f"{hidden}; from yandex_compat.cli import main; main()"
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", script, *arguments],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "NO_COLOR": "1", **environment},
+            timeout=60,
+            check=False,
+        )
+        return Shown(done.returncode, done.stdout, done.stderr)
+
+    return run

@@ -1,8 +1,9 @@
-"""The command line: `yandex-compat demo` and `yandex-compat emulator`."""
+"""The command line: `yandex-compat demo`, `doctor`, `models` and `emulator`."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,24 @@ try:
     import typer
 except ImportError:
     sys.exit("The command line needs typer and rich: pip install 'yandex-compat[all]'")
+
+# Options that are not known are refused here: typer would repeat them, and one may be a key.
+_ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True}
+_BaseURL = Annotated[
+    str | None,
+    typer.Option(help="The root of the API, where it is not the service's.", show_default=False),
+]
+_API = Annotated[
+    str, typer.Option(metavar="chat|completion", help="Of which API, completion is the native one.")
+]
+_IamURL = Annotated[
+    str | None,
+    typer.Option(help="Where IAM tokens are given out, if elsewhere.", show_default=False),
+]
+_Metadata = Annotated[
+    bool, typer.Option("--metadata", help="Take the credential of this virtual machine.")
+]
+_AllowHTTP = Annotated[bool, typer.Option("--allow-http", help="Take plain http to a public host.")]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -24,6 +43,18 @@ def _needed(what: str, extra: str) -> Iterator[None]:
         missing = error.name or getattr(error.__cause__, "name", None) or "more"
         needed = missing.partition(".")[0]
         sys.exit(f"{what} needs {needed}: pip install 'yandex-compat[{extra}]'")
+
+
+def _refuse_more(context: typer.Context) -> None:
+    """End the program for an option or argument that is not known, unseen."""
+    if context.args:
+        typer.echo(
+            f"yandex-compat {context.info_name} does not know one of its options or arguments: see "
+            f"--help. A key or token is read from the environment only (YC_API_KEY, YC_IAM_TOKEN), "
+            f"as a list of processes shows what stands on a command line.",
+            err=True,
+        )
+        raise typer.Exit(2)
 
 
 @app.callback()
@@ -58,10 +89,73 @@ def demo(
     raise typer.Exit(run(files or [], question, model))
 
 
-@app.command(
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    add_help_option=False,
-)
+@app.command(context_settings=_ANYTHING)
+def doctor(
+    context: typer.Context,
+    model: Annotated[str, typer.Option(help="Which model is to answer.")] = "yandexgpt",
+    base_url: _BaseURL = None,
+    api: _API = "chat",
+    iam_url: _IamURL = None,
+    metadata: _Metadata = False,
+    allow_http: _AllowHTTP = False,
+    request: Annotated[
+        bool,
+        typer.Option("--request/--no-request", help="Whether to ask the model for a few tokens."),
+    ] = True,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="For scripts: an object a line for each check.")
+    ] = False,
+) -> None:
+    """Check what stands between this machine and an answer: a line each, and what to do.
+
+    Each line begins with ok, warning, failed or not checked. No secret is shown.
+
+    Exit codes: 0 if nothing failed (warnings do not), 1 if something did, 2 for wrong options.
+
+    Without an account, run `yandex-compat emulator`, and beside it:
+
+    YC_API_KEY=emulator-key YC_FOLDER_ID=emulator-folder yandex-compat doctor
+    --base-url http://127.0.0.1:8000/v1
+    """
+    _refuse_more(context)
+    with _needed("The doctor", "cli"):
+        from yandex_compat.account import Options
+        from yandex_compat.doctor import run
+
+    options = Options(model, api, base_url, iam_url, metadata, allow_http)
+    raise typer.Exit(run(options, requests=request, as_json=as_json))
+
+
+@app.command(context_settings=_ANYTHING)
+def models(
+    context: typer.Context,
+    base_url: _BaseURL = None,
+    api: _API = "chat",
+    iam_url: _IamURL = None,
+    metadata: _Metadata = False,
+    allow_http: _AllowHTTP = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="For scripts: an object a line for each model.")
+    ] = False,
+) -> None:
+    """List the models that the key can use, with context and capabilities.
+
+    A ? stands for what neither the service nor this package's catalogue tells.
+
+    Where the output is no terminal, each model is a line, without borders.
+
+    Exit codes: 0 for a list, 1 with a line on stderr for none, 2 for wrong options.
+    """
+    _refuse_more(context)
+    with _needed("The list of models", "cli"):
+        from yandex_compat.account import Options
+        from yandex_compat.models_table import run
+
+    options = Options("", api, base_url, iam_url, metadata, allow_http)
+    raise typer.Exit(run(options, as_json=as_json))
+
+
+@app.command(context_settings=_ANYTHING, add_help_option=False)
 def emulator(context: typer.Context) -> None:
     """Serve an emulator of the service on this machine (--help lists its options)."""
     with _needed("The emulator", "emulator"):
@@ -71,4 +165,8 @@ def emulator(context: typer.Context) -> None:
 
 def main() -> None:
     """The console script."""
+    for stream in (sys.stdout, sys.stderr):
+        # A model or a server may say what this screen has no signs for.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     app()

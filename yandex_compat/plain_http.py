@@ -37,7 +37,7 @@ def check_plain_http(word: str, host: str, *, allowed: bool, warns: bool = True)
 
     Nothing is looked up: a name is told by its form. `allowed` has any host taken, unwarned.
     """
-    if allowed or _is_loopback(host):
+    if allowed or is_loopback(host):
         return
     if not _is_private(host):
         raise ConfigurationError(
@@ -56,7 +56,8 @@ def check_plain_http(word: str, host: str, *, allowed: bool, warns: bool = True)
     _warned_of.add(host)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine itself."""
     name = _name(host)
     return name == "localhost" or name.endswith(".localhost") or _is_within(name, _LOOPBACK)
 

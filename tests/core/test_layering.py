@@ -20,10 +20,17 @@ SPEAKS_HTTP = {
 INNER = {
     "wires", "emulator", "cli", "demo", "client", "pools", "bodies", "reading", "framing",
     "retries", "failures", "transport", "endpoints", "batches", "places", "limiters", "deadlines",
-    "threads", "advice", "asked", "plain_http", "trial", "logs",
+    "threads", "advice", "asked", "plain_http", "trial", "logs", "account", "doctor",
+    "doctor_machine", "doctor_service", "finding", "models_table", "reach",
 }  # fmt: skip
 # The command line shows both adapters, so it stands above the core.
-COMMAND_LINE = {CORE / name for name in ("cli.py", "demo.py", "doctor.py", "trial.py")}
+COMMAND_LINE = {
+    CORE / name
+    for name in (
+        "account.py", "cli.py", "demo.py", "doctor.py", "doctor_machine.py", "doctor_service.py",
+        "finding.py", "models_table.py", "reach.py", "trial.py",
+    )
+}  # fmt: skip
 # What the classes of both adapters inherit, and no other file of the core imports.
 INHERITED = {"connection.py", "generation.py", "vectorization.py"}
 
@@ -108,6 +115,12 @@ def test_json_is_read_and_written_in_one_place(path):  # D1
 @pytest.mark.parametrize("path", core_files(), ids=named)
 def test_the_core_does_not_import_the_emulator(path):
     assert not [name for name in imported(path) if name.startswith("yandex_compat.emulator")]
+
+
+@pytest.mark.parametrize("path", core_files(), ids=named)
+def test_the_core_does_not_import_the_command_line(path):
+    above = {f"yandex_compat.{one.stem}" for one in COMMAND_LINE}
+    assert not {".".join(name.split(".")[:2]) for name in imported(path)} & above
 
 
 @pytest.mark.parametrize("path", core_files(), ids=named)
