@@ -1198,3 +1198,14 @@ def test_an_answer_without_an_end_is_not_read_to_it(examined):
         shown = examined(base_url=f"http://{host}/v1")
     assert shown.named("failed") == ["access"]
     is_line(shown, "chat API", "ok", "first byte")
+
+
+@pytest.mark.parametrize("url", ["no address", "iam.invalid", f"https://iam.invalid:{CANARY}/"])
+def test_an_address_of_iam_that_is_none(examined, monkeypatch, url):
+    monkeypatch.delenv("YC_API_KEY")
+    monkeypatch.setenv("YC_OAUTH_TOKEN", "y0_nobody-asked")
+    shown = examined("--iam-url", url)
+    assert shown.code == 1
+    assert shown.named("failed") == ["credentials"]
+    is_line(shown, "credentials", "failed", "^url is not a web address")
+    assert CANARY not in shown.everything

@@ -125,8 +125,10 @@ def address(case: Case) -> Finding:
 def proxies(case: Case) -> Finding:
     """Which of the hosts are reached through a proxy of the environment."""
     urls = [case.root(api) for api in _PATHS]
-    if _kind_of_credential() in (ServiceAccountAuth, OAuthAuth):
-        urls.append(case.account.options.iam_url or TOKENS_URL)
+    iam_url = case.account.options.iam_url or TOKENS_URL
+    # Of one that is none, the line of the credential tells.
+    if _kind_of_credential() in (ServiceAccountAuth, OAuthAuth) and _is_address(iam_url):
+        urls.append(iam_url)
     peers = {host_of(httpx.URL(url)): peer_of(url) for url in urls}
     caught = {host: peer for host, peer in peers.items() if peer.is_proxy}
     set_here = sorted({name for name in os.environ if _is_proxy(name) and os.environ[name]})
@@ -154,6 +156,14 @@ def proxies(case: Case) -> Finding:
 def _kind_of_credential() -> object:
     """The class of the environment's credential; None where there is none."""
     return next((kind for name, kind in CREDENTIALS.items() if os.environ.get(name)), None)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        return False
+    return url.scheme in PORTS and bool(url.host)
 
 
 def _is_proxy(name: str) -> bool:
