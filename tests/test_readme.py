@@ -11,25 +11,33 @@ from yandex_compat import catalogue, endpoints
 
 README = Path(__file__).parents[1] / "README.md"
 TABLES = run_path(str(Path(__file__).parent / "readme_tables.py"))
-SNIPPETS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+SNIPPETS = run_path(str(Path(__file__).parent / "readme_snippets.py"))
 
 
-def test_there_is_one_for_each_framework_and_one_for_none():
-    assert len(SNIPPETS) == 3
+def test_every_snippet_is_found_and_every_row_is_of_one():
+    text = README.read_text(encoding="utf-8")
+    found = SNIPPETS["snippets"]()
+    assert len(found) == len(re.findall(r"^\s*```py", text, re.MULTILINE)) > 0
+    shown = sorted(snippet.shown for snippet in found)
+    assert shown == sorted(SNIPPETS["SHOWN"].values())
 
 
-@pytest.mark.parametrize(
-    ("snippet", "shown"),
-    list(zip(SNIPPETS, ["Sunny in Kazan", "leaves at noon", "Hello"], strict=True)),
-    ids=["langchain", "llamaindex", "client"],
-)
-def test_a_programs(snippet, shown, emulator, monkeypatch, capsys):
+def test_a_snippet_that_nothing_is_known_of_is_named():
+    text = "A\n```python\nfrom os import path\nimport dask.array\n```\nB\n"
+    (snippet,) = SNIPPETS["snippets"](text)
+    assert (snippet.line, snippet.needs) == (2, {"dask"})
+    with pytest.raises(LookupError, match="line 2 of README has 0 rows"):
+        _ = snippet.shown
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS["snippets"](), ids=lambda snippet: snippet.line)
+def test_a_program(snippet, emulator, monkeypatch, capsys):
     monkeypatch.setenv("YC_API_KEY", "test-key")
     monkeypatch.setenv("YC_FOLDER_ID", "test-folder")
     monkeypatch.setitem(endpoints.DEFAULTS, "chat", emulator.chat_url)
-    program = compile(snippet, "README.md", "exec")
+    program = compile(snippet.code, f"README.md, line {snippet.line}", "exec")
     exec(program, {"__name__": "snippet"})  # noqa: S102 -- README's own code
-    assert shown in capsys.readouterr().out
+    assert snippet.shown in capsys.readouterr().out
 
 
 def test_every_test_it_names_exists():
