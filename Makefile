@@ -10,10 +10,10 @@ BENCH := .venv-bench
 RESULTS := .results.xml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest soak bench notebooks tables lint typecheck ci clean
+.PHONY: help demo test test-packaging test-lowest soak bench notebooks check-notebooks tables check-tables lint typecheck hooks check-hooks ci clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This is Python %s; take 3.11 or newer: make PYTHON=python3.11 ..." % sys.version.split()[0])'
@@ -27,6 +27,9 @@ demo: $(READY) ## run the main job: chain, agent, parsed answer, query engine, F
 
 test: $(READY) ## run every test, with the branch coverage of the core
 	$(VENV)/bin/python -m pytest -q -n 2 --cov --cov-report=term --junitxml=$(RESULTS)
+
+test-packaging: $(READY) ## install the built wheel into clean environments, and run README's snippets there (a minute or two)
+	$(VENV)/bin/python -m pytest -q -m packaging
 
 test-lowest: ## run every test on the oldest versions that pyproject.toml allows (ten minutes)
 	@test -x $(LOWEST)/bin/uv || { $(PYTHON) -m venv $(LOWEST) && $(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check uv; }
@@ -48,6 +51,9 @@ bench: ## measure this and its peers against the floor (a quarter of an hour; QU
 tables: $(READY) ## run LangChain's standard suites and write README's tables
 	PYTHONPATH=. $(VENV)/bin/python tests/readme_tables.py
 
+check-tables: $(READY) ## compare README's tables with what the last `make test` found
+	PYTHONPATH=. $(VENV)/bin/python tests/readme_tables.py --check $(RESULTS)
+
 $(NOTEBOOKS_READY): $(READY)
 	@echo "installing what the notebooks need into $(VENV)"
 	@$(INSTALL) --editable '.[all,dev,notebooks]'
@@ -56,6 +62,9 @@ $(NOTEBOOKS_READY): $(READY)
 notebooks: $(NOTEBOOKS_READY) ## run every notebook, and keep what it shows (CHECK=1: compare only; CLOUD=1: over the cloud; ONLY=01)
 	$(VENV)/bin/python notebooks/run.py $(if $(CHECK),--check) $(if $(CLOUD),--cloud) $(ONLY)
 
+check-notebooks: ## run every notebook, and compare what it shows with what it keeps
+	@$(MAKE) --no-print-directory notebooks CHECK=1
+
 lint: $(READY) ## ruff: rules and format
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -63,9 +72,19 @@ lint: $(READY) ## ruff: rules and format
 typecheck: $(READY) ## mypy, strict
 	$(VENV)/bin/mypy
 
-ci: lint typecheck test ## what CI runs: lint, types, tests, README's tables against their results, the notebooks
-	PYTHONPATH=. $(VENV)/bin/python tests/readme_tables.py --check $(RESULTS)
-	$(MAKE) notebooks CHECK=1
+hooks: $(READY) ## have git check each commit by lint and typecheck (pre-commit)
+	$(VENV)/bin/pre-commit install
 
-clean: ## remove the environment and what tools left behind
-	rm -rf $(VENV) $(LOWEST) $(BENCH) .benchmarks .mypy_cache .ruff_cache .pytest_cache .coverage $(RESULTS) dist build
+check-hooks: $(READY) ## run what git would before a commit, on all files
+	@if git rev-parse --git-dir >/dev/null 2>&1; \
+	then $(VENV)/bin/pre-commit run --all-files; \
+	else echo "This is no git repository, and has no hooks."; fi
+
+CI := lint typecheck check-hooks test check-tables test-packaging check-notebooks
+
+ci: ## all that CI runs, step by step
+	@$(foreach step,$(CI),printf '\n== make %s\n' $(step) && $(MAKE) --no-print-directory $(step) &&) printf '\nAll of it passed: $(CI)\n'
+
+clean: ## remove the environments and what tools left behind
+	rm -rf $(VENV) $(LOWEST) $(BENCH) .benchmarks .hypothesis .mypy_cache .ruff_cache .pytest_cache .coverage* $(RESULTS) *.egg-info dist build
+	find . -name __pycache__ -prune -exec rm -rf {} +
