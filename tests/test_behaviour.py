@@ -37,6 +37,7 @@ from yandex_compat import (
     UnsupportedError,
 )
 from yandex_compat.emulator import Emulator
+from yandex_compat.wires.apis import APIS
 
 YANDEX, OPEN = "yandexgpt", "qwen3-235b-a22b-fp8"
 USAGE = {"prompt_tokens": 9, "completion_tokens": 12, "total_tokens": 21}
@@ -240,6 +241,10 @@ everywhere = pytest.mark.parametrize("served", SERVED.values(), ids=SERVED)
 on_both_apis = pytest.mark.parametrize(
     "served", [SERVED[OPEN], SERVED["native"]], ids=["chat", "native"]
 )
+
+
+def test_every_api_is_asked():
+    assert {words.get("api", "chat") for words in SERVED.values()} == set(APIS)
 
 
 @every_way

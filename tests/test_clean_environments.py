@@ -36,6 +36,12 @@ HALVES = {
 FRAMEWORKS = {"langchain", "langchain_core", "llama_index"}
 
 
+def test_every_adapter_has_an_environment():
+    packages = {path.name for path in ROOT.glob("*yandex_compat")} - {"yandex_compat"}
+    assert {f"{half}_yandex_compat" for half in HALVES} == packages
+    assert {"", *HALVES} == set(EXTRAS)
+
+
 @dataclass(frozen=True)
 class Environment:
     """A virtual environment, in which programs see only what was installed there."""

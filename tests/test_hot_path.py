@@ -22,6 +22,7 @@ from benchmarks import server
 from langchain_yandex_compat import ChatYandex
 from llamaindex_yandex_compat import YandexLLM
 from yandex_compat import CompletionRequest, Delta, Message, YandexClient
+from yandex_compat.wires.apis import APIS
 from yandex_compat.wires.chat.stream import StreamDecoder
 
 ROOT = Path(__file__).parents[1]
@@ -215,7 +216,8 @@ def test_what_a_request_costs(asked_by, wire):
 
 def test_every_hook_and_wire_is_counted():
     assert set(CALLS_OF_A_CHUNK) == set(product(HOOKS, WIRES))
-    assert set(CALLS_OF_A_REQUEST) == set(product(ASKED_BY, ("chat", "completion")))
+    assert set(CALLS_OF_A_REQUEST) == set(product(ASKED_BY, APIS))
+    assert set(APIS) <= set(WIRES)
 
 
 @pytest.mark.parametrize("more", [True, False], ids=["more", "less"])

@@ -5,13 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ["yandex_compat", "langchain_yandex_compat", "llamaindex_yandex_compat"]
+PACKAGES = sorted(path.parent.name for path in ROOT.glob("*yandex_compat/__init__.py"))
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +38,17 @@ def metadata(wheel):
 
 def test_every_package_is_typed(wheel):
     names = wheel.namelist()
-    assert [f"{package}/py.typed" in names for package in PACKAGES] == [True] * 3
+    assert [f"{package}/py.typed" in names for package in PACKAGES] == [True] * len(PACKAGES)
     assert {name.split("/")[0] for name in names if name.endswith(".py")} == set(PACKAGES)
+
+
+def test_every_package_is_packed_checked_and_measured():
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]
+    targets = tools["hatch"]["build"]["targets"]
+    assert sorted(targets["wheel"]["packages"]) == PACKAGES
+    assert {f"/{package}" for package in PACKAGES} <= set(targets["sdist"]["include"])
+    assert set(PACKAGES) <= set(tools["mypy"]["packages"])
+    assert sorted(tools["coverage"]["run"]["source"]) == PACKAGES
 
 
 def test_name_version_and_extras(metadata):

@@ -300,7 +300,7 @@ def compact(value: object) -> str:
 
 
 STREAMS = {"chat": chat_streams(), "completion": native_streams()}
-every_api = pytest.mark.parametrize("api", STREAMS)
+every_api = pytest.mark.parametrize("api", APIS)
 
 
 def read(

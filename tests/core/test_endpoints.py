@@ -2,12 +2,18 @@
 
 import pytest
 
+from yandex_compat import settings
 from yandex_compat.endpoints import DEFAULTS, endpoints_of
+from yandex_compat.wires.apis import APIS
 
 HOST = "http://127.0.0.1:8000"
 
 
-@pytest.mark.parametrize("api", ["chat", "completion"])
+def test_every_api_has_a_root_and_may_be_chosen():
+    assert set(settings._APIS) == set(DEFAULTS) - {"operations"} == set(APIS)
+
+
+@pytest.mark.parametrize("api", APIS)
 def test_by_default_the_documented_ones(api):
     endpoints = endpoints_of(api, None)
     assert endpoints.root(api) == DEFAULTS[api]

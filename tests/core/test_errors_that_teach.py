@@ -31,9 +31,9 @@ from yandex_compat import (
     YandexClient,
     YandexError,
 )
+from yandex_compat.wires.apis import APIS
 
 KEY = "AQVN-test-secret-key-0123456789"
-APIS = ["chat", "completion"]
 WAYS = ["complete", "acomplete", "stream", "astream"]
 SUPPORT = "try again later, .*tell support the id of the client request"
 QUOTA = (

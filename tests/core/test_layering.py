@@ -156,6 +156,12 @@ ADAPTERS = {
 }
 
 
+def test_every_adapter_is_known():
+    packages = {path.name for path in ROOT.glob("*yandex_compat")} - {"yandex_compat"}
+    assert packages == set(ADAPTERS)
+    assert set().union(*ADAPTERS.values()) - {"pydantic"} <= FRAMEWORKS
+
+
 def adapter_files() -> list[Path]:
     return [path for package in ADAPTERS for path in files_of(ROOT / package)]
 

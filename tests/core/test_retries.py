@@ -30,6 +30,7 @@ from yandex_compat import (
     YandexError,
 )
 from yandex_compat.retries import RetryPolicy
+from yandex_compat.wires.apis import APIS
 
 ANSWER = '{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}'
 EVENTS = 'data: {"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
@@ -39,7 +40,6 @@ LINE = (
 )
 WAYS = ["complete", "acomplete", "stream", "astream", "embed", "aembed"]
 every_way = pytest.mark.parametrize("way", WAYS)
-APIS = ["chat", "completion"]
 every_api = pytest.mark.parametrize("api", APIS)
 
 
