@@ -222,7 +222,8 @@ def test_files_that_are_named_are_there(text):
     named = [one for one in spans(text) if re.fullmatch(r"[\w./-]+(\.py|\.toml|\.md|/)", one)]
     named = [one for one in named if "NAME" not in one]
     assert named
-    places = [ROOT, ROOT / "yandex_compat", ROOT / "tests" / "core"]
+    core = ROOT / "yandex_compat"
+    places = [ROOT, core, core / "emulator", ROOT / "tests" / "core"]
     assert [one for one in named if not any((place / one).exists() for place in places)] == []
 
 
