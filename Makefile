@@ -13,7 +13,7 @@ RESULTS := .results.xml
 .PHONY: help demo test test-packaging test-lowest soak bench notebooks check-notebooks tables check-tables lint typecheck hooks check-hooks ci clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This is Python %s; take 3.11 or newer: make PYTHON=python3.11 ..." % sys.version.split()[0])'

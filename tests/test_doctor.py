@@ -22,6 +22,7 @@ from cryptography.x509.oid import NameOID
 
 from yandex_compat import doctor, doctor_machine, plain_http
 from yandex_compat.emulator import Emulator
+from yandex_compat.pools import POOLS
 
 CANARY = "AQVNcanary0123456789secret"
 CHECKS = [
@@ -34,10 +35,11 @@ IAM = "/iam/v1/tokens"
 
 @pytest.fixture(autouse=True)
 def account(monkeypatch):
-    """The emulator's account in the environment, and no host that was warned of before."""
+    """The emulator's account in the environment, no host that was warned of, nothing connected."""
     monkeypatch.setenv("YC_API_KEY", "test-key")
     monkeypatch.setenv("YC_FOLDER_ID", "test-folder")
     monkeypatch.setattr(plain_http, "_warned_of", set())
+    POOLS.close()  # a connection that lies idle goes past the proxy of a test
 
 
 @pytest.fixture

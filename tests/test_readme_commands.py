@@ -121,7 +121,7 @@ def check_options(words, help_text):
 
 
 def environment_names() -> set[str]:
-    return {"YC_FOLDER_ID", *settings._OF_ENVIRONMENT}
+    return {"YC_FOLDER_ID", *settings.CREDENTIALS}
 
 
 CHECKS = {

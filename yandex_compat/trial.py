@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-_CREDENTIALS = ("YC_API_KEY", "YC_IAM_TOKEN", "YC_SERVICE_ACCOUNT_KEY_FILE", "YC_OAUTH_TOKEN")
+from yandex_compat.settings import CREDENTIALS
 
 
 @contextmanager
@@ -21,7 +21,7 @@ def service(
     then. ``options`` are the emulator's own, such as ``("--quota", "5")``; ``tell`` is given the
     one line that says which it is.
     """
-    credential = next((name for name in _CREDENTIALS if os.environ.get(name)), None)
+    credential = next((name for name in CREDENTIALS if os.environ.get(name)), None)
     folder = os.environ.get("YC_FOLDER_ID")
     if credential and folder:
         tell(f"Talking to Yandex Cloud AI Studio with {credential} and YC_FOLDER_ID.")
