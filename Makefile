@@ -7,10 +7,11 @@ READY := $(VENV)/.ready
 NOTEBOOKS_READY := $(VENV)/.ready-notebooks
 LOWEST := .venv-lowest
 BENCH := .venv-bench
+PEERS := .venv-peers
 RESULTS := .results.xml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-packaging test-lowest soak bench notebooks check-notebooks tables check-tables lint typecheck hooks check-hooks ci clean
+.PHONY: help demo test test-packaging test-lowest soak bench comparison notebooks check-notebooks tables check-tables lint typecheck hooks check-hooks ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -47,6 +48,13 @@ bench: ## measure this and its peers against the floor (a quarter of an hour; QU
 	@echo "installing into $(BENCH) (the first time takes a minute or two)"
 	@$(INSTALL) --editable '.[all,bench]'
 	$(BENCH)/bin/python -m benchmarks.run $(if $(QUICK),--quick)
+
+comparison: VENV := $(PEERS)
+comparison: ## ask this and its peers the same questions, over the emulator (seven minutes)
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	@echo "installing into $(PEERS) (the first time takes a minute or two)"
+	@$(INSTALL) --editable '.[all,peers]'
+	$(PEERS)/bin/python -W ignore -m comparison.run
 
 tables: $(READY) ## run LangChain's standard suites and write README's tables
 	PYTHONPATH=. $(VENV)/bin/python tests/readme_tables.py
@@ -86,5 +94,5 @@ ci: ## all that CI runs, step by step
 	@$(foreach step,$(CI),printf '\n== make %s\n' $(step) && $(MAKE) --no-print-directory $(step) &&) printf '\nAll of it passed: $(CI)\n'
 
 clean: ## remove the environments and what tools left behind
-	rm -rf $(VENV) $(LOWEST) $(BENCH) .benchmarks .hypothesis .mypy_cache .ruff_cache .pytest_cache .coverage* $(RESULTS) *.egg-info dist build
+	rm -rf $(VENV) $(LOWEST) $(BENCH) $(PEERS) .benchmarks .hypothesis .mypy_cache .ruff_cache .pytest_cache .coverage* $(RESULTS) *.egg-info dist build
 	find . -name __pycache__ -prune -exec rm -rf {} +

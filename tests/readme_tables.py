@@ -1,4 +1,4 @@
-"""README's tables: the standard suites, the models, the service's references, and the speed.
+"""README's tables: the standard suites, the models, the service's references, speed and peers.
 
 It stands beside the tests, since it reads what they leave behind; the packages have no use for it.
 """
@@ -19,6 +19,7 @@ from xml.etree import ElementTree
 
 from benchmarks import arithmetic, report
 from benchmarks.targets import TARGETS
+from comparison import report as comparison
 from yandex_compat import catalogue
 
 ROOT = Path(__file__).parents[1]
@@ -113,6 +114,15 @@ def speed_table() -> str:
     )
 
 
+def peers_table() -> str:
+    """What the last run of `make comparison` found, with the times of `make bench`."""
+    found, measured = (
+        json.loads((ROOT / name / "results.json").read_text(encoding="utf-8"))
+        for name in ("comparison", "benchmarks/results")
+    )
+    return comparison.tables(found, measured)
+
+
 def updated(readme: str, tables: Mapping[str, str]) -> str:
     """The README with each table between its marks."""
     for name, table in tables.items():
@@ -154,6 +164,7 @@ def _tables(results: Path) -> dict[str, str]:
         "models": models_table(),
         "references": reference_table(),
         "speed": speed_table(),
+        "peers": peers_table(),
     }
 
 
