@@ -115,6 +115,23 @@ def test_every_word_of_ours_that_stands_for_anothers_exists(ours, word, row):
     assert bool(row["ours"]) is not row["note"].startswith(("none", "a word of a call"))
 
 
+def test_the_notebook_shows_every_word():
+    cells = json.loads((ROOT / "notebooks/07-migrating.ipynb").read_text(encoding="utf-8"))["cells"]
+    shown = {
+        "".join(cell["source"]): "".join(cell["outputs"][0]["data"]["text/markdown"])
+        for cell in cells
+        if "".join(cell["source"]).startswith('table("')
+    }
+    known = constructor_words.known()
+    assert {*shown} == {f'table("{name}")' for name in known}
+    for name, peer in known.items():
+        lines = shown[f'table("{name}")'].splitlines()[2:]
+        assert [line.split("|")[1].strip(" `") for line in lines] == [*peer["words"]]
+        assert [line.split("|")[3].strip() for line in lines] == [
+            row["note"] for row in peer["words"].values()
+        ]
+
+
 def test_a_word_without_a_row_and_a_row_without_a_word_are_told():
     known = {"A": {"words": {"old": {}, "both": {}}}}
     assert constructor_words.differences({"A": {"both", "new"}, "B": {"x"}}, known) == [
