@@ -116,7 +116,7 @@ def test_every_word_of_ours_that_stands_for_anothers_exists(ours, word, row):
 
 
 def test_the_notebook_shows_every_word():
-    cells = json.loads((ROOT / "notebooks/07-migrating.ipynb").read_text(encoding="utf-8"))["cells"]
+    cells = json.loads((ROOT / "notebooks/07_migrating.ipynb").read_text(encoding="utf-8"))["cells"]
     shown = {
         "".join(cell["source"]): "".join(cell["outputs"][0]["data"]["text/markdown"])
         for cell in cells
