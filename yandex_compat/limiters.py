@@ -65,8 +65,12 @@ def holding(limiter: Any, deadline: Deadline) -> Generator[None, None, None]:  #
 
 @asynccontextmanager
 async def aholding(limiter: Any) -> AsyncGenerator[None, None]:  # noqa: ANN401 -- as above
-    """Enter and leave a limiter in async code; a blocking one in threads, beside the event loop."""
-    if _is_async(limiter):
+    """Enter and leave a limiter in async code; a blocking one in threads, beside the event loop.
+
+    One that is both is entered as an async one, unless it says by `asynchronous` that it can't be
+    awaited in this event loop.
+    """
+    if _is_async(limiter) and not (_is_blocking(limiter) and _is_of_another_loop(limiter)):
         async with limiter:
             yield
         return
@@ -115,3 +119,8 @@ def _is_blocking(limiter: object) -> bool:
 
 def _is_async(limiter: object) -> bool:
     return hasattr(type(limiter), "__aenter__") and hasattr(type(limiter), "__aexit__")
+
+
+def _is_of_another_loop(limiter: Any) -> bool:  # noqa: ANN401 -- as above
+    # The word of Dask's, whose methods block in any loop but the cluster's, and can't be awaited.
+    return not getattr(limiter, "asynchronous", True)

@@ -130,6 +130,31 @@ def test_blocking_calls_refuse_one_that_is_async_only(make, request_of, emulator
     assert emulator.requests == []
 
 
+class OfOneLoop(Both):
+    """Can be awaited in one event loop only, and tells so, as those of Dask do."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    @property
+    def asynchronous(self) -> bool:
+        return asyncio.get_running_loop() is self._loop
+
+    async def __aenter__(self) -> None:
+        assert self.asynchronous
+        await super().__aenter__()
+
+
+async def test_one_of_another_event_loop_is_entered_as_a_blocking_one(make, request_of):
+    limiter = OfOneLoop(asyncio.get_running_loop())
+    client = make(limiter)
+    await client.acomplete(request_of())
+    assert (limiter.entered, limiter.awaited, limiter.inside) == (1, 1, 0)
+    await asyncio.to_thread(asyncio.run, client.acomplete(request_of()))
+    assert (limiter.entered, limiter.awaited, limiter.inside) == (2, 1, 0)
+
+
 @pytest.mark.parametrize("kind", [YandexClient, ChatYandex, YandexLLM, YandexEmbeddings])
 def test_what_is_no_context_manager_is_refused(make, kind):
     with pytest.raises(ConfigurationError, match=r"limiter must be a context manager.*not int"):
