@@ -11,7 +11,7 @@ PEERS := .venv-peers
 RESULTS := .results.xml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-packaging test-lowest soak bench comparison notebooks check-notebooks tables check-tables lint typecheck hooks check-hooks ci clean
+.PHONY: help demo example-dask test test-packaging test-lowest soak bench comparison notebooks check-notebooks tables check-tables lint typecheck hooks check-hooks ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ $(READY): pyproject.toml
 
 demo: $(READY) ## run the main job: chain, agent, parsed answer, query engine, FunctionAgent
 	@$(VENV)/bin/yandex-compat demo
+
+example-dask: $(READY) ## 1,000 prompts over two Dask workers, under one quota, each answered once
+	@$(VENV)/bin/python examples/dask_cluster.py
 
 test: $(READY) ## run every test, with the branch coverage of the core
 	$(VENV)/bin/python -m pytest -q -n 2 --cov --cov-report=term --junitxml=$(RESULTS)
@@ -94,5 +97,5 @@ ci: ## all that CI runs, step by step
 	@$(foreach step,$(CI),printf '\n== make %s\n' $(step) && $(MAKE) --no-print-directory $(step) &&) printf '\nAll of it passed: $(CI)\n'
 
 clean: ## remove the environments and what tools left behind
-	rm -rf $(VENV) $(LOWEST) $(BENCH) $(PEERS) .benchmarks .hypothesis .mypy_cache .ruff_cache .pytest_cache .coverage* $(RESULTS) *.egg-info dist build
+	rm -rf $(VENV) $(LOWEST) $(BENCH) $(PEERS) .benchmarks .hypothesis .mypy_cache .ruff_cache .pytest_cache .coverage* $(RESULTS) *.egg-info answers.sqlite dist build
 	find . -name __pycache__ -prune -exec rm -rf {} +
