@@ -59,10 +59,10 @@ comparison: ## ask this and its peers the same questions, over the emulator (sev
 	@$(INSTALL) --editable '.[all,peers]'
 	$(PEERS)/bin/python -W ignore -m comparison.run
 
-tables: $(READY) ## run LangChain's standard suites and write README's tables
+tables: $(READY) ## run LangChain's standard suites and write the tables of README and docs
 	PYTHONPATH=. $(VENV)/bin/python tests/readme_tables.py
 
-check-tables: $(READY) ## compare README's tables with what the last `make test` found
+check-tables: $(READY) ## compare the tables of README and docs with what the last `make test` found
 	PYTHONPATH=. $(VENV)/bin/python tests/readme_tables.py --check $(RESULTS)
 
 $(NOTEBOOKS_READY): $(READY)

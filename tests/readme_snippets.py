@@ -10,6 +10,7 @@ README = Path(__file__).parents[1] / "README.md"
 
 # A text that stands in one snippet alone, and what that snippet prints.
 SHOWN = {
+    "print(model.invoke(": "haiku about trains",
     "create_agent(": "Sunny in Kazan",
     "VectorStoreIndex.from_documents(": "leaves at noon",
     "client = YandexClient()": "Hello",

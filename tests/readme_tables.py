@@ -1,4 +1,4 @@
-"""README's tables: the standard suites, the models, the service's references, speed and peers.
+"""The tables of README and docs: suites, models, the service's references, speed, and peers.
 
 It stands beside the tests, since it reads what they leave behind; the packages have no use for it.
 """
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from runpy import run_path
@@ -24,6 +24,7 @@ from yandex_compat import catalogue
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+COVERAGE = ROOT / "docs" / "coverage.md"
 SUITES = "tests/langchain/test_standard.py"
 
 _HEADINGS = {
@@ -123,48 +124,52 @@ def peers_table() -> str:
     return comparison.tables(found, measured)
 
 
-def updated(readme: str, tables: Mapping[str, str]) -> str:
-    """The README with each table between its marks."""
+def updated(document: str, tables: Mapping[str, str]) -> str:
+    """A document with each table between its marks."""
     for name, table in tables.items():
         begin, end = f"<!-- {name}: written by `make tables` -->", f"<!-- end of {name} -->"
-        parts = re.split(f"(?<={re.escape(begin)}).*?(?={re.escape(end)})", readme, flags=re.DOTALL)
+        marked = f"(?<={re.escape(begin)}).*?(?={re.escape(end)})"
+        parts = re.split(marked, document, flags=re.DOTALL)
         if len(parts) != 2:
-            raise LookupError(f"README.md needs the marks {begin} and {end}, once each.")
-        readme = f"\n\n{table}\n\n".join(parts)
-    return readme
+            raise LookupError(f"There need to be the marks {begin} and {end}, once each.")
+        document = f"\n\n{table}\n\n".join(parts)
+    return document
 
 
-def check(readme: str, made: str) -> None:
+def check(name: str, document: str, made: str) -> None:
     """Exit with what differs, if anything does."""
-    old, new = readme.splitlines(keepends=True), made.splitlines(keepends=True)
-    if found := "".join(difflib.unified_diff(old, new, "README.md", "made", n=0)):
-        sys.exit(f"{found}\nREADME.md's tables are out of date. Run `make tables` and commit it.")
+    old, new = document.splitlines(keepends=True), made.splitlines(keepends=True)
+    if found := "".join(difflib.unified_diff(old, new, name, "made", n=0)):
+        sys.exit(f"{found}\nThe tables of {name} are out of date. Run `make tables` and commit it.")
 
 
 def main() -> int:
     """Write the tables, or check them; the status is that of the suites."""
-    parser = argparse.ArgumentParser(description="Run the suites and write README's tables.")
-    parser.add_argument("--check", type=Path, metavar="JUNIT", help="compare README to results")
-    results = parser.parse_args().check
-    readme = README.read_text(encoding="utf-8")
-    if results:
-        check(readme, updated(readme, _tables(results)))
+    parser = argparse.ArgumentParser(description="Run the suites and write the documents' tables.")
+    parser.add_argument("--check", type=Path, metavar="JUNIT", help="compare them to results")
+    if results := parser.parse_args().check:
+        for path, made in _made(results):
+            check(path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8"), made)
         return 0
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results.xml"
         command = ["pytest", "-q", "-n", "2", f"--junitxml={results}", SUITES]
         status = subprocess.run([sys.executable, "-m", *command], cwd=ROOT).returncode
-        README.write_text(updated(readme, _tables(results)), encoding="utf-8")
+        for path, made in _made(results):
+            path.write_text(made, encoding="utf-8")
     return status
 
 
-def _tables(results: Path) -> dict[str, str]:
+def _made(results: Path) -> Iterator[tuple[Path, str]]:
+    """The documents as they are to be."""
+    for path, tables in _tables(results).items():
+        yield path, updated(path.read_text(encoding="utf-8"), tables)
+
+
+def _tables(results: Path) -> dict[Path, dict[str, str]]:
     return {
-        "standard suites": suites_table(results),
-        "models": models_table(),
-        "references": reference_table(),
-        "speed": speed_table(),
-        "peers": peers_table(),
+        README: {"models": models_table(), "speed": speed_table(), "peers": peers_table()},
+        COVERAGE: {"standard suites": suites_table(results), "references": reference_table()},
     }
 
 

@@ -245,14 +245,12 @@ WORDS = {
     YandexEmbeddings: (Embeddings, EMBEDDING),
     YandexEmbedding: (BaseEmbedding, EMBEDDING),
 }
-# BaseChatModel itself reads it, where a model has it.
-LANGCHAINS = {"streaming"}
 
 
 @pytest.mark.parametrize("model", WORDS, ids=lambda model: model.__name__)
 def test_constructor_words_are_those_that_are_listed(model):
     framework, words = WORDS[model]
-    inherited = set(getattr(framework, "model_fields", ())) | LANGCHAINS
+    inherited = set(getattr(framework, "model_fields", ()))
     assert set(model.model_fields) - inherited == words - inherited
     assert words <= set(model.model_fields)
 

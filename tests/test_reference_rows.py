@@ -1,4 +1,4 @@
-"""README's table of the references: complete by what the emulator takes and tells, and true."""
+"""The table of the references: complete by what the emulator takes and tells, and true."""
 
 import re
 from collections.abc import Iterator
