@@ -14,6 +14,7 @@ SHOWN = {
     "create_agent(": "Sunny in Kazan",
     "VectorStoreIndex.from_documents(": "leaves at noon",
     "client = YandexClient()": "Hello",
+    "LocalCluster(": "['You said: Hello', 'You said: Good evening']",
 }
 
 

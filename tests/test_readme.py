@@ -1,10 +1,14 @@
 """The README's Python is run as it stands, over the emulator, and its tables are what was found."""
 
+import os
 import re
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from runpy import run_path
 
+import httpx
 import pytest
 
 from yandex_compat import catalogue, endpoints
@@ -12,6 +16,7 @@ from yandex_compat import catalogue, endpoints
 README = Path(__file__).parents[1] / "README.md"
 TABLES = run_path(str(Path(__file__).parent / "readme_tables.py"))
 SNIPPETS = run_path(str(Path(__file__).parent / "readme_snippets.py"))
+tunnel = run_path(str(Path(__file__).parent / "tunnel.py"))["tunnel"]
 
 
 def test_every_snippet_is_found_and_every_row_is_of_one():
@@ -30,14 +35,37 @@ def test_a_snippet_that_nothing_is_known_of_is_named():
         _ = snippet.shown
 
 
-@pytest.mark.parametrize("snippet", SNIPPETS["snippets"](), ids=lambda snippet: snippet.line)
-def test_a_program(snippet, emulator, monkeypatch, capsys):
+PROGRAMS = [one for one in SNIPPETS["snippets"]() if "__main__" in one.code]
+LINES = [one for one in SNIPPETS["snippets"]() if one not in PROGRAMS]
+
+
+@pytest.mark.parametrize("snippet", LINES, ids=lambda snippet: snippet.line)
+def test_lines_as_they_are_pasted(snippet, emulator, monkeypatch, capsys):
     monkeypatch.setenv("YC_API_KEY", "test-key")
     monkeypatch.setenv("YC_FOLDER_ID", "test-folder")
     monkeypatch.setitem(endpoints.DEFAULTS, "chat", emulator.chat_url)
     program = compile(snippet.code, f"README.md, line {snippet.line}", "exec")
     exec(program, {"__name__": "snippet"})  # noqa: S102 -- README's own code
     assert snippet.shown in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("snippet", PROGRAMS, ids=lambda snippet: snippet.line)
+def test_a_program_with_processes_of_its_own(snippet, emulator, tmp_path):
+    file = tmp_path / "program.py"
+    file.write_text(snippet.code, encoding="utf-8")
+    url = httpx.URL(emulator.chat_url)
+    with tunnel((url.host, url.port), tmp_path) as opened:
+        keys = {"YC_API_KEY": "test-key", "YC_FOLDER_ID": "test-folder"}
+        done = subprocess.run(
+            [sys.executable, str(file)],
+            env={**os.environ, **keys, **opened.environment},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert snippet.shown in done.stdout
 
 
 def test_every_test_it_names_exists():

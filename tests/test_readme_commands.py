@@ -148,7 +148,10 @@ def test_there_are_commands_of_each_kind():
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_can_be_given(command):
-    program, *words = shlex.split(command.removeprefix(".venv/bin/"))
+    program, *words = shlex.split(command.removeprefix(".venv/bin/").removesuffix(" &"))
+    while "=" in program:
+        assert program.partition("=")[0] in environment_names()
+        program, *words = words
     assert program in CHECKS, f"write what makes a command of {program} a good one, in CHECKS"
     CHECKS[program](words)
 
@@ -179,11 +182,14 @@ def test_extras_can_be_installed():
     assert extras <= set(project()["optional-dependencies"])
 
 
-def test_options_are_the_emulators():
+def test_options_are_those_of_the_emulator_or_a_command():
     named = [text for text in spans(README) if text.startswith("--")]
     assert named
+    commands = typer.main.get_command(cli.app).commands.values()
+    params = [one for command in commands for one in command.params]
+    taken = {name for one in params for name in (*one.opts, *one.secondary_opts)}
     for text in named:
-        check_options(text.split(), emulator_help())
+        check_options(text.split(), " ".join([emulator_help(), *taken]))
 
 
 def test_paths_that_are_asked_of_the_emulator_are_served():
@@ -227,21 +233,19 @@ def test_files_that_are_named_are_there(text):
     assert [one for one in named if not any((place / one).exists() for place in places)] == []
 
 
-def listed(begin: str, end: str) -> set[str]:
-    """The words between two texts of README, without those of remarks in parentheses."""
-    text = README[README.index(begin) + len(begin) :]
-    text = text[: text.index(end)]
-    while (shorter := re.sub(r"\([^()]*\)", "", text)) != text:
-        text = shorter
-    return set(re.findall(r"`(\w+)`", text))
+def words_of(owners: set[str]) -> set[str]:
+    """The words in the rows of README's table that belong to one of them."""
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| ([^|]+) \|", README, re.MULTILINE)
+    return {
+        word for words, owner in rows if owner in owners for word in re.findall(r"`(\w+)`", words)
+    }
 
 
-SHARED = listed("The words that all classes share:", "The chat models add")
-CHAT = SHARED | listed("The chat models add", "goes into the body untouched")
-EMBEDDING = SHARED | listed("The embedding classes take", "\n\n")
+SHARED = words_of({"all"})
+EMBEDDING = words_of({"all", "embeddings"})
 WORDS = {
-    ChatYandex: (BaseChatModel, CHAT | listed("`ChatYandex` also takes", "and a call takes")),
-    YandexLLM: (FunctionCallingLLM, CHAT | listed("`YandexLLM` also", "The embedding classes")),
+    ChatYandex: (BaseChatModel, words_of({"all", "chat models", "`ChatYandex`"})),
+    YandexLLM: (FunctionCallingLLM, words_of({"all", "chat models", "`YandexLLM`"})),
     YandexEmbeddings: (Embeddings, EMBEDDING),
     YandexEmbedding: (BaseEmbedding, EMBEDDING),
 }
