@@ -73,8 +73,8 @@ class StreamReading:
         """How it has ended, once it has."""
         self._request = request
         self._decoder = api.stream_decoder(request)
-        self._decoder.end.request_id = response.headers.get("x-request-id")
-        self._decoder.end.headers = _reported(response)
+        headers = self._decoder.end.headers = _reported(response)
+        self._decoder.end.request_id = headers.get("x-request-id")
         self._stop = StopFilter(request.stop) if request.stop else None
         self._filters = list(self._filters_of(request))
         # Then nothing need be looked at before the end.

@@ -264,6 +264,23 @@ async def test_a_shared_client_sends_what_one_passed_in_does(emulator, request_o
     assert len(seen[0]) == 4
 
 
+@pytest.mark.parametrize("way", ["complete", "acomplete", "stream", "astream"])
+async def test_what_a_client_passed_in_sends_by_itself_is_sent(request_of, way):
+    sent = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(200, text=WHOLE if "complete" in way else FIRST + SECOND + DONE)
+
+    own = {"headers": {"x-own": "1"}, "params": {"own": "2"}, "cookies": {"own": "3"}}
+    own["transport"] = httpx.MockTransport(answer)
+    clients = {"http_client": httpx.Client(**own), "http_async_client": httpx.AsyncClient(**own)}
+    await asked(YandexClient(api_key="k", folder_id="f", **clients), way, request_of())
+    (request,) = sent
+    assert (request.headers["x-own"], request.headers["cookie"]) == ("1", "own=3")
+    assert dict(request.url.params) == {"own": "2"}
+
+
 def test_streams_are_not_to_be_compressed(emulator, client, request_of):
     list(client.stream(request_of()))
     client.complete(request_of())
@@ -1002,16 +1019,50 @@ async def test_headers_of_the_answer_are_told_but_for_cookies_and_keys(
     secret = {"Set-Cookie": "session=s", "Authorization": "Api-Key repeated"}
 
     def answer(request: httpx.Request) -> httpx.Response:
-        repeated = {"x-seen": f"as {request.headers['authorization']}, yes"}
-        headers = {"x-server-trace-id": "t1", **secret, **repeated}
+        seen = f"as {request.headers['authorization']}, yes"
+        headers = {"x-server-trace-id": "t1", **secret, "x-seen": seen, "x-request-id": seen}
         return httpx.Response(200, text=text, headers=headers)
 
     client = client_over(answer, api_key="AQVN-a-key-of-some-length")
-    told = (await asked(client, way, request_of())).headers
+    completion = await asked(client, way, request_of())
+    told = completion.headers
     assert told["x-server-trace-id"] == "t1"
     assert "session=s" not in str(told)
     assert "AQVN" not in str(told)
     assert "repeated" not in str(told)
+    assert completion.request_id is None
+
+
+class Unsigned(httpx.Auth):
+    """The credential of whoever needs none."""
+
+
+@pytest.mark.parametrize("way", ["complete", "stream"])
+@pytest.mark.parametrize(
+    "words", [{"api_key": "t1"}, {"api_key": None, "auth": Unsigned()}], ids=["short", "none"]
+)
+async def test_headers_are_told_where_no_credential_can_be_told_from_them(
+    client_over, request_of, way, words
+):
+    text = WHOLE if way == "complete" else FIRST + SECOND + DONE
+    headers = {"x-server-trace-id": "t1", "x-request-id": "r1"}
+    client = client_over(lambda _: httpx.Response(200, text=text, headers=headers), **words)
+    completion = await asked(client, way, request_of())
+    assert completion.headers["x-server-trace-id"] == "t1"
+    assert completion.request_id == "r1"
+
+
+def test_each_answer_of_several_is_treated_as_the_first(client_over, request_of):
+    choices = [
+        {"index": index, "message": {"content": f"{index} END more"}, "finish_reason": "length"}
+        for index in range(3)
+    ]
+    headers = {"x-request-id": "r1"}
+    client = client_over(lambda _: httpx.Response(200, json={"choices": choices}, headers=headers))
+    first = client.complete(request_of(n=3, stop=("END",)))
+    for index, one in enumerate((first, *first.alternatives)):
+        assert (one.text, one.finish_reason) == (f"{index} ", "stop")
+        assert (one.request_id, one.headers["x-request-id"]) == ("r1", "r1")
 
 
 @pytest.mark.parametrize(
