@@ -1,10 +1,20 @@
 """Deltas folded into a completion."""
 
 import tracemalloc
+from dataclasses import fields
 
 import pytest
 
-from yandex_compat import Accumulator, Completion, Delta, StreamEnd, ToolCall, ToolCallDelta, Usage
+from yandex_compat import (
+    Accumulator,
+    Citation,
+    Completion,
+    Delta,
+    StreamEnd,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+)
 
 
 def folded(*deltas: Delta) -> Accumulator:
@@ -112,3 +122,33 @@ def test_a_text_takes_the_memory_of_its_signs():
     tracemalloc.stop()
     assert held < 1.5 * 6 * pieces
     assert made.text == "".join(f"{number:06}" for number in range(pieces))
+
+
+@pytest.mark.parametrize("pieces", [255, 256, 257, 511, 512, 513, 768])
+def test_a_text_of_many_pieces_is_whole(pieces):
+    made = folded(*(Delta(text=f"{number} ") for number in range(pieces)))
+    assert made.text == "".join(f"{number} " for number in range(pieces))
+    made.add(Delta(text="."))
+    assert made.text.endswith(f"{pieces - 1} .")
+
+
+ADDED = {
+    "reasoning": "r",
+    "refusal": "r",
+    "tool_calls": (ToolCallDelta(0, "1", "f", ""),),
+    "annotations": (Citation("https://y.test"),),
+    "logprobs": {"content": []},
+    "replaces_text": True,
+    "final": StreamEnd(),
+}
+
+
+def test_a_delta_that_adds_more_than_text_is_no_text():
+    assert {field.name for field in fields(Delta)} == {"text", "filtered", *ADDED}
+    assert Delta("a").is_text
+    assert not Delta("a").is_empty
+    assert Delta().is_empty
+    for word, value in ADDED.items():
+        delta = Delta("a", **{word: value})
+        assert not delta.is_text
+        assert not Delta(**{word: value}).is_empty

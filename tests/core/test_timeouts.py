@@ -304,6 +304,21 @@ def test_what_httpx_is_told(client_over, request_of):
     ]
 
 
+def test_httpx_is_told_of_no_more_than_is_left(client_over, request_of):
+    told = []
+
+    def service(request: httpx.Request) -> httpx.Response:
+        told.append(dict(request.extensions["timeout"]))
+        return httpx.Response(200, content=WHOLE)
+
+    client_over(service, total_timeout=5).complete(request_of())
+    client_over(service, total_timeout=60, connect_timeout=1).complete(request_of())
+    sooner, later = told
+    assert all(0 < sooner[word] <= 5 for word in ("connect", "read", "write", "pool"))
+    assert later.pop("connect") == 1
+    assert all(0 < later[word] <= 60 for word in ("read", "write", "pool"))
+
+
 def test_a_connection_that_is_not_made_in_time_names_its_word(client_over, request_of):
     def service(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectTimeout("")
