@@ -21,7 +21,7 @@ from llama_index.core.llms import ChatMessage
 from benchmarks import server
 from langchain_yandex_compat import ChatYandex
 from llamaindex_yandex_compat import YandexLLM
-from yandex_compat import CompletionRequest, Delta, Message, YandexClient
+from yandex_compat import CompletionRequest, Delta, Message, YandexClient, pools
 from yandex_compat.wires.apis import APIS
 from yandex_compat.wires.chat.stream import StreamDecoder
 
@@ -93,8 +93,8 @@ WIRES: dict[str, Callable[[int], list[bytes]]] = {
 }
 
 
-def words(wire: str, chunks: int) -> dict[str, Any]:
-    """The constructor words of whoever is to be answered in that many chunks; 0 for a whole one."""
+def answers(wire: str, chunks: int) -> httpx.MockTransport:
+    """A server that answers in that many chunks; 0 for a whole answer."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         if chunks:
@@ -102,7 +102,12 @@ def words(wire: str, chunks: int) -> dict[str, Any]:
         whole = server.native_answer(3) if wire == "completion" else None
         return httpx.Response(200, content=whole or server.chat_answer(3, tools=False))
 
-    transport = httpx.MockTransport(answer)
+    return httpx.MockTransport(answer)
+
+
+def words(wire: str, chunks: int) -> dict[str, Any]:
+    """The constructor words of whoever is to be answered in that many chunks; 0 for a whole one."""
+    transport = answers(wire, chunks)
     return {
         "api": "completion" if wire == "completion" else "chat",
         "api_key": "key",
@@ -168,6 +173,7 @@ CALLS_OF_A_REQUEST = {
     ("LlamaIndex", "chat"): 329,
     ("LlamaIndex", "completion"): 329,
 }
+CALLS_OVER_A_SHARED_CLIENT = 252
 
 
 def calls_of_a_chunk(hook: str, wire: str) -> float:
@@ -212,6 +218,16 @@ def test_what_a_request_costs(asked_by, wire):
     ask()  # what is found out once is found out here
     found = calls_in(ask)
     assert not is_a_fifth_off(found, CALLS_OF_A_REQUEST[asked_by, wire]), found
+
+
+def test_what_a_request_over_a_shared_client_costs(monkeypatch):
+    transport = answers("chat", 0)
+    monkeypatch.setattr(pools, "new_client", lambda kind: kind(transport=transport))
+    own = {"api_key": "key", "folder_id": "folder", "base_url": "https://hot-path.test/v1"}
+    with YandexClient(**own) as client:
+        client.complete(REQUEST)
+        found = calls_in(partial(client.complete, REQUEST))
+    assert not is_a_fifth_off(found, CALLS_OVER_A_SHARED_CLIENT), found
 
 
 def test_every_hook_and_wire_is_counted():
