@@ -27,7 +27,8 @@ class Answer:
     """One answer: reasoning, text, calls.
 
     ``replaced_by`` is the text that a content filter puts in place of ``text`` (WIRE A6);
-    ``annotations``, ``audio`` and ``service_tier`` stand as they are sent (A16).
+    ``annotations``, ``audio`` and ``service_tier`` stand as they are sent (A16). ``usage``, in the
+    words of the chat API, stands for what would be counted here, and an empty one for none.
     """
 
     text: str = ""
@@ -39,6 +40,7 @@ class Answer:
     annotations: tuple[dict[str, Any], ...] = ()
     audio: dict[str, Any] | None = None
     service_tier: str | None = None
+    usage: dict[str, Any] | None = None
 
     @property
     def final_text(self) -> str:

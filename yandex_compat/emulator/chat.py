@@ -53,7 +53,7 @@ class Completion:
         whole = self._told(whole, "message")
         choices = [{"index": index} | whole for index in range(self.choices)]
         body = self._head("chat.completion") | {"choices": choices}
-        return body if self.usage is None else body | {"usage": self.usage}
+        return body | {"usage": self.usage} if self.usage else body
 
     def events(self) -> list[bytes]:
         """Return the events of a stream, ``[DONE]`` included (A3, A4, A5)."""
@@ -63,7 +63,7 @@ class Completion:
             for index in range(self.choices)
             for choice in _stream(self.answer, self.family)
         ]
-        if self.family.usage_in_streams and self.usage is not None:
+        if self.family.usage_in_streams and self.usage:
             last = self._head("chat.completion.chunk")
             payloads.append(last | {"choices": [], "usage": self.usage})
         return [*map(event, payloads), DONE]

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from .answers import Answer
-from .chat import Completion, JSONObject, usage_of
+from .chat import Completion, usage_of
 from .chat_prompt import prompt_of, prompt_tokens
 from .chat_requests import ChatRequest, parse_chat_request
 from .conversation import check_conversation
@@ -14,7 +14,6 @@ from .families import Family
 from .generation import generate
 from .model_uris import ModelURI, generation_family, parse_model_uri
 from .prompts import Prompt
-from .scripts import ScriptedAnswer
 from .service import Service
 from .stored_completions import StoredCompletions
 
@@ -43,14 +42,13 @@ class _Asked:
     def prompt(self) -> Prompt:
         return prompt_of(self.request, self.family)
 
-    def dressed(self, answer: Answer, script: ScriptedAnswer | None = None) -> Completion:
+    def dressed(self, answer: Answer) -> Completion:
         request = self.request
         choices = request.n or 1
-        usage: JSONObject | None = usage_of(
-            answer, prompt_tokens(request), choices, self.family, request.predicted
-        )
-        if script is not None and script.states_usage:
-            usage = script.usage
+        usage = answer.usage
+        if usage is None:
+            given = prompt_tokens(request)
+            usage = usage_of(answer, given, choices, self.family, request.predicted)
         model = str(self.uri) if self.family.keeps_folder else self.uri.without_folder()
         top_logprobs = (request.top_logprobs or 0) if request.logprobs else None
         completion = Completion(

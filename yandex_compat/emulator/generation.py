@@ -56,8 +56,8 @@ class Asked(Protocol):
     def prompt(self) -> Prompt:
         """Return what the responder is asked."""
 
-    def dressed(self, answer: Answer, script: ScriptedAnswer | None = None) -> Dressed:
-        """Dress an answer for sending; a script may state the usage itself."""
+    def dressed(self, answer: Answer) -> Dressed:
+        """Dress an answer for sending."""
 
 
 def said(asked: Asked) -> Answer:
@@ -82,7 +82,7 @@ def generate(service: Service, asked: Asked, request: Request) -> Delivery:
         if not isinstance(script, ScriptedAnswer):
             return raw_delivery(script, gate, finished)
         _check_streamed(script, streamed=asked.streamed)
-        dressed = asked.dressed(script.answer(), script)
+        dressed = asked.dressed(script.answer())
         row.text = dressed.text
         return _delivery(service, asked, dressed, finished, script, gate)
     except BaseException:

@@ -23,14 +23,12 @@ _STATUSES = {
 class NativeCompletion:
     """One completion to be sent: whole by ``body``, or as ``events``.
 
-    ``input_tokens`` were read; ``usage``, in the words of the chat API, stands for what would be
-    counted, and an empty one for none.
+    ``input_tokens`` were read, unless the answer states its own usage.
     """
 
     answer: Answer
     input_tokens: int
     reasons: bool = False
-    usage: JSONObject | None = None
     streamed_as: str = "application/json"
 
     @property
@@ -88,9 +86,11 @@ class NativeCompletion:
         return result | {"modelVersion": _VERSION}
 
     def _usage(self, generated: int) -> JSONObject | None:
-        if self.usage is not None and not self.usage:
+        stated = self.answer.usage
+        if stated is None:
+            stated = {}
+        elif not stated:
             return None
-        stated = self.usage or {}
         read = stated.get("prompt_tokens", self.input_tokens)
         generated = stated.get("completion_tokens", generated)
         # A part of what is generated so far, and so never more.

@@ -46,14 +46,12 @@ class _Asked:
     def prompt(self) -> Prompt:
         return native_prompt(self.request)
 
-    def dressed(self, answer: Answer, script: ScriptedAnswer | None = None) -> NativeCompletion:
+    def dressed(self, answer: Answer) -> NativeCompletion:
         options = self.request.completionOptions.reasoningOptions
-        stated = script is not None and script.states_usage
         return NativeCompletion(
             answer,
             prompt_tokens(self.request),
             reasons=options is not None and options.mode == "ENABLED_HIDDEN",
-            usage=(script.usage or {}) if script and stated else None,
         )
 
 
@@ -80,8 +78,7 @@ class NativeEndpoint:
         if scripted is None:
             gate.set()
         error = _status(script.error) if script.error_after is not None else None
-        answer = script.answer() if scripted else said(asked)
-        dressed = asked.dressed(answer, script if scripted else None)
+        dressed = asked.dressed(script.answer() if scripted else said(asked))
         request.scope["state"]["row"].text = None if error else dressed.text
         response = None if error else dressed.result()
         operation = self._service.operations.begin(response, error, script.delay, gate)

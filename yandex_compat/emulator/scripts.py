@@ -125,11 +125,6 @@ class ScriptedAnswer(_Scripted):
         cut = self.cut_after is not None or self.error_after is not None
         return cut or self.close == "reset"
 
-    @property
-    def states_usage(self) -> bool:
-        """Whether the usage is the script's, be it none."""
-        return "usage" in self.model_fields_set
-
     def answer(self) -> Answer:
         """Return the answer as the responder would."""
         calls = tuple(call.call() for call in self.tool_calls)
@@ -144,6 +139,7 @@ class ScriptedAnswer(_Scripted):
             tuple(annotation.model_dump() for annotation in self.annotations),
             self.audio.model_dump() if self.audio else None,
             self.service_tier,
+            (self.usage or {}) if "usage" in self.model_fields_set else None,
         )
 
 
