@@ -10,7 +10,12 @@ import yandex_compat.emulator
 
 FILES = sorted(Path(yandex_compat.emulator.__file__).parent.rglob("*.py"))
 ALLOWED = {"pydantic", "starlette", "uvicorn"} | sys.stdlib_module_names
-CHECKS_SIGNATURES = "authorized_keys.py"
+MORE = {
+    "authorized_keys.py": {"cryptography", "jwt"},
+    "upstream.py": {"httpx"},
+    "upstream_failures.py": {"httpx"},
+    "local_model.py": {"httpx", "xllamacpp"},
+}
 
 
 def imported(tree):
@@ -26,8 +31,7 @@ def test_imports(file):
     for level, name in imported(ast.parse(file.read_text())):
         assert level <= 1
         if level == 0:
-            more = {"cryptography", "jwt"} if file.name == CHECKS_SIGNATURES else set()
-            assert name.split(".")[0] in ALLOWED | more
+            assert name.split(".")[0] in ALLOWED | MORE.get(file.name, set())
 
 
 def test_the_responder_is_small():

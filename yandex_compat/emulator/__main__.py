@@ -6,13 +6,18 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 from .access import Access
 from .faults import FAULT_KINDS, LONGEST_RETRY_AFTER, FaultPlan
+from .local_model import NAME, LocalModel, LocalModelUnavailable
 from .operations import Operations
 from .server import Listener
 from .service import Service
+from .upstream import Upstream
+from .upstream_failures import KEY_VARIABLE
 
 KEY, FOLDER, IAM_TOKEN = "emulator-key", "emulator-folder", "t1.emulator-token"
 OAUTH_TOKEN = "y0_emulator-oauth"  # noqa: S105 -- known to all, and good for the emulator only
@@ -29,19 +34,33 @@ def main(argv: list[str] | None = None, prog: str = "python -m yandex_compat.emu
     service = Service(access, words.quota, words.refuse_unsupported, words.chunk_delay, operations)
     if plan := _fault_plan(parser, words):
         service.faults.follow(plan)
+    _check_upstream(parser, words)
     # uvicorn raises the signal again once it has stopped: that is an orderly end.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(0))
     if words.until_eof:
         threading.Thread(target=_stop_at_eof, daemon=True).start()
-    try:
-        listener = Listener(
-            service, words.host, words.port, lambda url: print(f"{url}/v1", flush=True)
-        )
-    except OSError as error:
-        sys.exit(f"cannot listen on {words.host}:{words.port}: {error.strerror}")
-    listener.listen()
+    with ExitStack() as stack:
+        try:
+            service.upstream = _upstream(words, stack)
+            listener = Listener(
+                service, words.host, words.port, lambda url: print(f"{url}/v1", flush=True)
+            )
+        except LocalModelUnavailable as error:
+            sys.exit(str(error))
+        except OSError as error:
+            sys.exit(f"cannot listen on {words.host}:{words.port}: {error.strerror}")
+        listener.listen()
     sys.exit(0)
+
+
+def _upstream(words: argparse.Namespace, stack: ExitStack) -> Upstream | None:
+    """Return what speaks instead of the responder, for as long as the stack stands."""
+    if words.local:
+        return Upstream(stack.enter_context(LocalModel()).url, NAME)
+    if words.upstream is None:
+        return None
+    return Upstream(words.upstream, words.upstream_model, os.environ.get(words.upstream_key_env))
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
@@ -85,8 +104,43 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         action="store_true",
         help="answer 400 to fields that are documented as not supported",
     )
+    _add_upstream(parser)
     _add_faults(parser)
     return parser
+
+
+def _add_upstream(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("words", "Whose words are spoken, but for scripted answers.")
+    either = group.add_mutually_exclusive_group()
+    either.add_argument(
+        "--local",
+        action="store_true",
+        help=f"those of {NAME}, which llama.cpp runs on this machine (make local)",
+    )
+    either.add_argument(
+        "--upstream",
+        type=_root,
+        metavar="URL",
+        help="those of an OpenAI-compatible server, such as http://127.0.0.1:11434/v1 of Ollama",
+    )
+    group.add_argument(
+        "--upstream-model", metavar="NAME", help="its model (the only one that it lists)"
+    )
+    group.add_argument(
+        "--upstream-key-env",
+        metavar="VARIABLE",
+        help=f"environment variable that holds a key of it ({KEY_VARIABLE})",
+    )
+
+
+def _check_upstream(parser: argparse.ArgumentParser, words: argparse.Namespace) -> None:
+    for name in ("upstream_model", "upstream_key_env"):
+        if getattr(words, name) is not None and words.upstream is None:
+            parser.error(f"--{name.replace('_', '-')} goes with --upstream")
+    if words.upstream_key_env is None:
+        words.upstream_key_env = KEY_VARIABLE
+    elif words.upstream_key_env not in os.environ:
+        parser.error(f"--upstream-key-env: there is no variable {words.upstream_key_env}")
 
 
 def _add_faults(parser: argparse.ArgumentParser) -> None:
@@ -141,6 +195,15 @@ def _fault_plan(parser: argparse.ArgumentParser, words: argparse.Namespace) -> F
         named = ", ".join(f"--fault-{name.replace('_', '-')}" for name in given)
         parser.error(f"{named}: without --fault-rate nothing goes wrong")
     return FaultPlan(**given) if given else None
+
+
+def _root(text: str) -> str:
+    parts = urlsplit(text)
+    if "@" in parts.netloc:
+        raise argparse.ArgumentTypeError(f"no key in the address: set {KEY_VARIABLE}")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise argparse.ArgumentTypeError(f"{text} is no address such as http://HOST:PORT/v1")
+    return text
 
 
 def _share(text: str) -> float:

@@ -4,18 +4,29 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import tokens
 from .answers import Answer, Call, as_json
 from .families import Family
 from .logprobs import logprobs_of
+from .upstream_answers import Piece
 
 JSONObject = dict[str, Any]
 DONE = b"data: [DONE]\n\n"
 
 _ids = itertools.count(1)
+
+
+def new_id() -> str:
+    """Return the id of a completion."""
+    return f"chatcmpl-{next(_ids):08x}"
+
+
+def now() -> int:
+    """Return the time in seconds, as completions state it."""
+    return int(time.time())
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +44,8 @@ class Completion:
     usage: JSONObject | None = None
     top_logprobs: int | None = None
     functions: bool = False
-    id: str = field(default_factory=lambda: f"chatcmpl-{next(_ids):08x}")
-    created: int = field(default_factory=lambda: int(time.time()))
+    id: str = field(default_factory=new_id)
+    created: int = field(default_factory=now)
     streamed_as: str = "text/event-stream"
 
     @property
@@ -57,20 +68,48 @@ class Completion:
 
     def events(self) -> list[bytes]:
         """Return the events of a stream, ``[DONE]`` included (A3, A4, A5)."""
-        payloads = [
-            self._head("chat.completion.chunk")
-            | {"choices": [{"index": index} | self._told(choice, "delta")]}
+        chunks = [
+            self._chunk(choice, index)
             for index in range(self.choices)
             for choice in _stream(self.answer, self.family)
         ]
-        if self.family.usage_in_streams and self.usage:
-            last = self._head("chat.completion.chunk")
-            payloads.append(last | {"choices": [], "usage": self.usage})
-        return [*map(event, payloads), DONE]
+        return [*chunks, *self._end()]
+
+    def growing(self, piece: Piece, so_far: str, position: int) -> list[bytes]:
+        """Return the events of a piece as it comes (A3, A4)."""
+        deltas: list[JSONObject] = []
+        if piece.reasoning:
+            deltas.append({"reasoning_content": piece.reasoning})
+        if piece.text:
+            deltas.append({"content": piece.text})
+        if not position:
+            deltas = _opened(deltas, self.family)
+        reason: JSONObject = {"finish_reason": None} if self.family.streams_tokens else {}
+        return [self._chunk({"delta": delta} | reason) for delta in deltas]
+
+    def closing(self, position: int) -> list[bytes]:
+        """Return the events that end a stream whose text and reasoning came before."""
+        choices = _stream(replace(self.answer, text="", reasoning=""), self.family)
+        if position:  # the role was told
+            del choices[0]["delta"]["role"]
+            choices = [
+                choice for choice in choices if choice["delta"] or choice.get("finish_reason")
+            ]
+        return [*map(self._chunk, choices), *self._end()]
 
     def failure(self, error: object) -> bytes:
         """Return the event of an error inside a stream (WIRE C)."""
         return event({"error": error})
+
+    def _chunk(self, choice: JSONObject, index: int = 0) -> bytes:
+        choices = [{"index": index} | self._told(choice, "delta")]
+        return event(self._head("chat.completion.chunk") | {"choices": choices})
+
+    def _end(self) -> list[bytes]:
+        if not (self.family.usage_in_streams and self.usage):
+            return [DONE]
+        head = self._head("chat.completion.chunk")
+        return [event(head | {"choices": [], "usage": self.usage}), DONE]
 
     def _told(self, choice: JSONObject, said: str) -> JSONObject:
         """Return a choice, whole or of a stream, with what only some requests ask for."""
@@ -183,11 +222,17 @@ def _large_deltas(answer: Answer, family: Family) -> list[JSONObject]:
         deltas.insert(0, {"reasoning_content": answer.reasoning})
     if answer.refusal is not None:
         deltas.append({"refusal": answer.refusal})
-    deltas[0] = {"role": "assistant"} | deltas[0]
+    deltas = _opened(deltas, family)
     deltas[-1] |= _beside(answer)
     choices: list[JSONObject] = [{"delta": delta} for delta in deltas]
     choices[-1]["finish_reason"] = answer.finish_reason
     return choices
+
+
+def _opened(deltas: list[JSONObject], family: Family) -> list[JSONObject]:
+    """Put the role before the first delta, or into it."""
+    role: JSONObject = {"role": "assistant"}
+    return [role, *deltas] if family.streams_tokens else [role | deltas[0], *deltas[1:]]
 
 
 def _small_deltas(answer: Answer, family: Family) -> list[JSONObject]:

@@ -1,12 +1,13 @@
 """``POST /v1/chat/completions``: check the request, answer it, keep what is to be stored."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from .answers import Answer
-from .chat import Completion, usage_of
+from .chat import Completion, new_id, now, usage_of
 from .chat_prompt import prompt_of, prompt_tokens
 from .chat_requests import ChatRequest, parse_chat_request
 from .conversation import check_conversation
@@ -16,6 +17,7 @@ from .model_uris import ModelURI, generation_family, parse_model_uri
 from .prompts import Prompt
 from .service import Service
 from .stored_completions import StoredCompletions
+from .upstream_requests import body_of_chat
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class _Asked:
     uri: ModelURI
     family: Family
     stored: StoredCompletions
+    id: str = field(default_factory=new_id)
+    created: int = field(default_factory=now)
 
     @property
     def model(self) -> str:
@@ -42,7 +46,10 @@ class _Asked:
     def prompt(self) -> Prompt:
         return prompt_of(self.request, self.family)
 
-    def dressed(self, answer: Answer) -> Completion:
+    def upstream_body(self) -> dict[str, Any]:
+        return body_of_chat(self.request, self.family)
+
+    def dressed(self, answer: Answer, *, ended: bool = True) -> Completion:
         request = self.request
         choices = request.n or 1
         usage = answer.usage
@@ -59,8 +66,10 @@ class _Asked:
             usage,
             top_logprobs=top_logprobs,
             functions=request.functions is not None,
+            id=self.id,
+            created=self.created,
         )
-        if request.store:
+        if request.store and ended:
             self.stored.keep(completion.body(), request)
         return completion
 
@@ -75,7 +84,7 @@ class ChatEndpoint:
         """Answer one request."""
         raw = await request.body()
         self._service.access.check(request.headers)
-        return generate(self._service, self._asked(raw), request)
+        return await generate(self._service, self._asked(raw), request)
 
     def _asked(self, raw: bytes) -> _Asked:
         request = parse_chat_request(raw, refuse_unsupported=self._service.refuse_unsupported)

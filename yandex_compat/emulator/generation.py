@@ -1,13 +1,14 @@
-"""From a checked request to its delivery: what the script says, or the responder."""
+"""From a checked request to its delivery: what the script says, the upstream or the responder."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Any, Protocol
 
 from starlette.requests import Request
 
 from .answers import Answer, as_json
-from .delivery import Delivery
+from .delivery import Delivery, unless_gone
 from .ledger import LedgerRow
 from .prompts import Prompt
 from .refusals import Refused
@@ -15,6 +16,8 @@ from .responder import respond
 from .scripted import raw_delivery
 from .scripts import ScriptedAnswer
 from .service import Service
+from .upstream import Upstream
+from .upstream_answers import Piece
 
 
 class Dressed(Protocol):
@@ -33,6 +36,12 @@ class Dressed(Protocol):
 
     def events(self) -> list[bytes]:
         """Return the events of a stream."""
+
+    def growing(self, piece: Piece, so_far: str, position: int) -> list[bytes]:
+        """Return the events of a piece as it comes; with it the text is ``so_far``."""
+
+    def closing(self, position: int) -> list[bytes]:
+        """Return the events that end a stream after so many pieces."""
 
     def failure(self, error: object) -> bytes:
         """Return the event of an error inside a stream."""
@@ -56,16 +65,21 @@ class Asked(Protocol):
     def prompt(self) -> Prompt:
         """Return what the responder is asked."""
 
-    def dressed(self, answer: Answer) -> Dressed:
-        """Dress an answer for sending."""
+    def upstream_body(self) -> dict[str, Any]:
+        """Return what an upstream is asked."""
+
+    def dressed(self, answer: Answer, *, ended: bool = True) -> Dressed:
+        """Dress an answer for sending, be it one that has not ended yet."""
 
 
-def said(asked: Asked) -> Answer:
-    """Return what the responder says, cut where the request limits it."""
+async def said(service: Service, asked: Asked) -> Answer:
+    """Return what the upstream says, or the responder, cut where the request limits it."""
+    if service.upstream is not None:
+        return await service.upstream.complete(asked.upstream_body())
     return respond(asked.prompt()).limited(asked.limit)
 
 
-def generate(service: Service, asked: Asked, request: Request) -> Delivery:
+async def generate(service: Service, asked: Asked, request: Request) -> Delivery:
     """Answer one request, within the quota of its model."""
     row: LedgerRow = request.scope["state"]["row"]
     try:
@@ -75,7 +89,9 @@ def generate(service: Service, asked: Asked, request: Request) -> Delivery:
     try:
         scripted = service.scripts.take(request.url.path)
         if scripted is None:
-            dressed = asked.dressed(said(asked))
+            if asked.streamed and service.upstream is not None:
+                return await _live(service, service.upstream, asked, request, finished)
+            dressed = asked.dressed(await unless_gone(request, said(service, asked)))
             row.text = dressed.text
             return _delivery(service, asked, dressed, finished)
         script, gate = scripted
@@ -112,6 +128,63 @@ def _delivery(
         reset=script.close == "reset",
         finished=finished,
     )
+
+
+async def _live(
+    service: Service,
+    upstream: Upstream,
+    asked: Asked,
+    request: Request,
+    finished: Callable[[], None],
+) -> Delivery:
+    """Deliver the upstream's answer as it comes, once its first event is there."""
+    row: LedgerRow = request.scope["state"]["row"]
+    dressed = asked.dressed(Answer(), ended=False)
+    events = _said_live(upstream, asked, dressed, row)
+    first: list[bytes] = []
+    # A fault has its place in the whole of an answer.
+    while row.fault in ("cut", "stall") or not first:
+        event = await unless_gone(request, _next(events))
+        if event is None:
+            break
+        first.append(event)
+    return Delivery(
+        first,
+        dressed.streamed_as,
+        delay=service.chunk_delay,
+        streamed=True,
+        live=events,
+        finished=finished,
+    )
+
+
+async def _said_live(
+    upstream: Upstream, asked: Asked, dressed: Dressed, row: LedgerRow
+) -> AsyncGenerator[bytes, None]:
+    """Yield the events of the upstream's answer; Refused only before the first of them."""
+    position, row.text = 0, ""
+    try:
+        async with aclosing(upstream.stream(asked.upstream_body())) as said:
+            async for piece in said:
+                if isinstance(piece, Answer):
+                    ended = asked.dressed(piece)
+                    row.text = ended.text
+                    events = ended.closing(position)
+                else:
+                    row.text += piece.text
+                    events = dressed.growing(piece, row.text, position)
+                    position += 1
+                for event in events:
+                    yield event
+    except Refused as refusal:
+        if not position:
+            row.text = None
+            raise
+        yield dressed.failure(refusal.body["error"])
+
+
+async def _next(events: AsyncGenerator[bytes, None]) -> bytes | None:
+    return await anext(events, None)
 
 
 def _events(script: ScriptedAnswer, dressed: Dressed) -> list[bytes]:

@@ -7,6 +7,7 @@ from typing import Any
 from . import tokens
 from .answers import Answer, Call, as_json
 from .refusals import Refused
+from .upstream_answers import Piece
 
 JSONObject = dict[str, Any]
 _VERSION = "09.02.2025"
@@ -53,6 +54,16 @@ class NativeCompletion:
             message: JSONObject = {"role": "assistant", "text": so_far}
             lines.append(self._result(message, "PARTIAL", tokens.count(so_far)))
         return [_line({"result": one}) for one in [*lines, self.result()]]
+
+    def growing(self, piece: Piece, so_far: str, position: int) -> list[bytes]:
+        """Return the line of a piece as it comes, none if it is reasoning, which is hidden."""
+        message: JSONObject = {"role": "assistant", "text": so_far}
+        result = self._result(message, "PARTIAL", position + 1)
+        return [_line({"result": result})] if piece.text else []
+
+    def closing(self, position: int) -> list[bytes]:
+        """Return the line that ends a stream, with the whole text or the calls."""
+        return [_line(self.body())]
 
     def failure(self, error: object) -> bytes:
         """Return the line of an error inside a stream (WIRE C)."""

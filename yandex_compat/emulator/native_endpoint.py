@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from .answers import Answer, as_json
-from .delivery import Delivery
+from .delivery import Delivery, unless_gone
 from .families import Family
 from .generation import generate, said
 from .model_uris import ModelURI, native_family, parse_model_uri
@@ -21,6 +21,7 @@ from .refusals import refused
 from .scripted import body_or_script, raw_delivery
 from .scripts import ScriptedAnswer
 from .service import Service
+from .upstream_requests import body_of_native
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,10 @@ class _Asked:
     def prompt(self) -> Prompt:
         return native_prompt(self.request)
 
-    def dressed(self, answer: Answer) -> NativeCompletion:
+    def upstream_body(self) -> dict[str, Any]:
+        return body_of_native(self.request)
+
+    def dressed(self, answer: Answer, *, ended: bool = True) -> NativeCompletion:
         options = self.request.completionOptions.reasoningOptions
         return NativeCompletion(
             answer,
@@ -64,7 +68,7 @@ class NativeEndpoint:
     async def create(self, request: Request) -> Response:
         """Answer one request."""
         asked = await self._asked(request)
-        return generate(self._service, asked, request)
+        return await generate(self._service, asked, request)
 
     async def defer(self, request: Request) -> Response:
         """Begin an operation whose result is the answer."""
@@ -78,7 +82,10 @@ class NativeEndpoint:
         if scripted is None:
             gate.set()
         error = _status(script.error) if script.error_after is not None else None
-        dressed = asked.dressed(script.answer() if scripted else said(asked))
+        if scripted:
+            dressed = asked.dressed(script.answer())
+        else:
+            dressed = asked.dressed(await unless_gone(request, said(self._service, asked)))
         request.scope["state"]["row"].text = None if error else dressed.text
         response = None if error else dressed.result()
         operation = self._service.operations.begin(response, error, script.delay, gate)

@@ -10,9 +10,14 @@ from .scripts import ScriptedAnswer, ScriptedStatus, ScriptedStream, ScriptQueue
 
 def body_or_script(body: object, scripts: ScriptQueue, path: str) -> Delivery:
     """Answer a JSON body, unless a script for the path says otherwise."""
+    return played(scripts, path) or Delivery([as_json(body).encode()], "application/json")
+
+
+def played(scripts: ScriptQueue, path: str) -> Delivery | None:
+    """Play the script for a path that no model answers, if there is one."""
     scripted = scripts.take(path)
     if scripted is None:
-        return Delivery([as_json(body).encode()], "application/json")
+        return None
     script, gate = scripted
     if isinstance(script, ScriptedAnswer):
         raise TypeError(f"{path} is answered by no model.")

@@ -17,6 +17,7 @@ from .faults import FAULT_KINDS, FaultKind, FaultPlan
 from .operations import Operations
 from .request_log import RequestRecord
 from .service import Service
+from .upstream import Upstream
 
 _T = TypeVar("_T")
 _TIMEOUT = 10.0
@@ -76,6 +77,8 @@ class Listener(uvicorn.Server):
         self._service.scripts.clear()
         self._service.faults.clear()
         await super().shutdown(sockets)
+        if self._service.upstream is not None:
+            await self._service.upstream.close()
 
 
 def _bound(host: str, port: int) -> socket.socket:
@@ -94,7 +97,8 @@ def _bound(host: str, port: int) -> socket.socket:
 class Emulator:
     """An emulated account on a free loopback port, for as long as the ``with`` block lasts.
 
-    ``quota`` generations of one model may run at once; delays are in seconds.
+    ``quota`` generations of one model may run at once; delays are in seconds. With an
+    ``upstream``, that speaks instead of its responder, and is closed at the end.
     """
 
     url: str
@@ -112,10 +116,11 @@ class Emulator:
         refuse_unsupported: bool = False,
         chunk_delay: float = 0.0,
         operation_delay: float = 0.0,
+        upstream: Upstream | None = None,
     ) -> None:
         access = Access(tuple(api_keys), tuple(folders), tuple(iam_tokens), tuple(oauth_tokens))
         self._service = Service(
-            access, quota, refuse_unsupported, chunk_delay, Operations(operation_delay)
+            access, quota, refuse_unsupported, chunk_delay, Operations(operation_delay), upstream
         )
 
     def __enter__(self) -> Self:

@@ -14,6 +14,7 @@ from .refusals import over_quota
 from .request_log import RequestRecord
 from .scripts import ScriptQueue
 from .stored_completions import StoredCompletions
+from .upstream import Upstream
 
 _KEPT = 10_000  # requests in the log, so that it does not grow for ever
 
@@ -22,7 +23,8 @@ _KEPT = 10_000  # requests in the log, so that it does not grow for ever
 class Service:
     """What all requests share. It lives in one event loop and needs no lock.
 
-    ``quota`` generations of one model may run at once; ``chunk_delay`` is in seconds.
+    ``quota`` generations of one model may run at once; ``chunk_delay`` is in seconds. With an
+    ``upstream``, that speaks instead of the responder.
     """
 
     access: Access
@@ -30,6 +32,7 @@ class Service:
     refuse_unsupported: bool = False
     chunk_delay: float = 0.0
     operations: Operations = field(default_factory=Operations)
+    upstream: Upstream | None = None
     stored: StoredCompletions = field(default_factory=StoredCompletions)
     scripts: ScriptQueue = field(default_factory=ScriptQueue)
     requests: deque[RequestRecord] = field(default_factory=lambda: deque(maxlen=_KEPT))
