@@ -174,6 +174,7 @@ _STATUS_OF_TYPE = {
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")  # a terminal would obey them
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 # A title stands at the beginning, and a hostile page is searched anew wherever it opens one.
+_SHORTEST = 8  # signs of a secret that is blotted out of words as well
 _HEAD = 8_000
 
 
@@ -284,8 +285,15 @@ def _seconds(value: str | None) -> float | None:
 
 
 def without_secrets(secrets: Collection[str], text: str) -> str:
-    """The text with each secret blotted out, also where JSON escapes its signs."""
+    """The text with each secret blotted out, also where JSON escapes its signs.
+
+    One of fewer than 8 signs, such as servers of one's own take for a key, is blotted out where it
+    stands alone: as a part of words, it would hide what is said.
+    """
     for secret in sorted(set(secrets), key=len, reverse=True):  # one may hold another
+        if len(secret) < _SHORTEST:
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
+            continue
         text = text.replace(secret, "***")
         if "\\" in text:
             text = _escaped(secret).sub("***", text)

@@ -15,6 +15,7 @@ from yandex_compat import (
     ApiKeyAuth,
     AuthenticationError,
     ConfigurationError,
+    ContextOverflowError,
     IamTokenAuth,
     MalformedAnswer,
     NotFoundError,
@@ -301,6 +302,29 @@ def test_no_half_of_a_credential_stands_at_the_cut_of_an_answer(
         told = str(caught.value).replace(caught.value.client_request_id, "")
         assert "Pa" not in told
         assert "0050" not in told
+
+
+# Recorded from llama.cpp's server.
+TOO_LONG = (
+    b'{"error":{"code":400,"message":"request (9031 tokens) exceeds the available context size '
+    b'(8192 tokens), try increasing it","type":"exceed_context_size_error","n_prompt_tokens":9031,'
+    b'"n_ctx":8192}}'
+)
+
+
+@pytest.mark.parametrize("body", [TOO_LONG, TOO_LONG.replace(b"try", b'\\"try\\"')])
+@pytest.mark.parametrize("key", ["x", "ex", "e"])
+def test_a_key_of_a_few_signs_is_blotted_out_where_it_stands_alone_only(
+    client_over, request_of, key, body
+):
+    """Servers of one's own take any key; blotted out of all words, it would hide what is said."""
+    client = client_over(
+        lambda _: httpx.Response(400, content=body.replace(b"request", f"({key})".encode())),
+        api_key=key,
+    )
+    with pytest.raises(ContextOverflowError, match="exceeds the available") as caught:
+        client.complete(request_of())
+    assert "400: (***) (9031 tokens) exceeds" in str(caught.value)
 
 
 HEADERS = {
