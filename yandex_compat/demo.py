@@ -1,11 +1,11 @@
-"""The main job in five steps, told to the screen: the demo of `yandex-compat demo`."""
+"""The main job in steps, told to the screen: the demo of `yandex-compat demo`."""
 
 import asyncio
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from rich.text import Text
 from langchain_yandex_compat import ChatYandex
 from llamaindex_yandex_compat import YandexEmbedding, YandexLLM
 from yandex_compat.demo_texts import Texts, nearest_passage, read_texts, two_words, without_tags
-from yandex_compat.trial import service
+from yandex_compat.trial import native, service
 
 # What models and files say is text: never markup, never the name of an emoji.
 console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
@@ -52,12 +52,18 @@ class Tokens:
 
 @dataclass
 class Job:
-    """What the five steps work on: texts, and how to reach a model."""
+    """What the steps work on: texts, how to reach a model, and how it is to answer."""
 
     texts: Texts
     words: Mapping[str, Any]
     model: str
+    answering: Mapping[str, Any] = field(default_factory=dict)
     tokens: Tokens = field(default_factory=Tokens)
+
+    @property
+    def model_words(self) -> dict[str, Any]:
+        """The words of a model that answers."""
+        return {"model": self.model, **self.words, **self.answering}
 
     def count_word(self, word: str) -> int:
         """Count how often one word stands in all the texts."""
@@ -70,6 +76,11 @@ class Job:
             f"Count the word '{first}' and count the word '{second}'. "
             f"Then subtract the second count from the first."
         )
+
+
+_Step = tuple[str, Callable[[Job], None], Job]
+# The same each time, and no longer than a reader waits for.
+_SHORTLY = {"temperature": 0, "max_tokens": 100}
 
 
 def subtract(a: int, b: int) -> int:
@@ -85,23 +96,22 @@ class Card(BaseModel):
     opening: str = Field(description="The words it begins with")
 
 
-def run(files: Sequence[Path], question: str | None, model: str) -> int:
-    """Run the steps and print a table of them; 0 if all went well, 1 if one failed."""
+def run(
+    files: Sequence[Path], question: str | None, model: str, options: Sequence[str] = ()
+) -> int:
+    """Run the steps and print a table of them; 0 if all went well, 1 if one failed.
+
+    ``options`` are the emulator's; with ``--local``, the steps are those of a small model.
+    """
     texts = read_texts(files, question)
-    steps: list[tuple[str, Callable[[Job], None]]] = [
-        ("LangChain: a chain, streamed", _chain),
-        ("LangChain: an agent and its tools", _agent),
-        ("LangChain: an answer as an object", _parsed_answer),
-        ("LlamaIndex: a query engine", _query_engine),
-        ("LlamaIndex: a FunctionAgent", _function_agent),
-    ]
     table = Table("step", "result", "seconds", "tokens", title="The main job")
     failed = False
-    with service(tell=console.print) as words:
+    with service(options, tell=console.print) as words:
         job = Job(texts, words, model)
+        steps = _text_steps(job) if "--local" in options else _steps(job)
         names = texts.by_name
         console.print(f"{model} on {_told_number(len(names), 'text')}: {', '.join(names)}")
-        for number, (name, step) in enumerate(steps, 1):
+        for number, (name, step, job) in enumerate(steps, 1):
             console.rule(Text(f"{number}. {name}", "bold"), align="left")
             error, seconds = _tried(step, job)
             failed = failed or error is not None
@@ -110,6 +120,33 @@ def run(files: Sequence[Path], question: str | None, model: str) -> int:
     console.print()
     console.print(table)
     return int(failed)
+
+
+def _steps(job: Job) -> list[_Step]:
+    return [
+        ("LangChain: a chain, streamed", _chain, job),
+        ("LangChain: an agent and its tools", _agent, job),
+        ("LangChain: an answer as an object", _parsed_answer, job),
+        ("LlamaIndex: a query engine", _query_engine, job),
+        ("LlamaIndex: a FunctionAgent", _function_agent, job),
+    ]
+
+
+def _text_steps(job: Job) -> list[_Step]:
+    """The steps that a model of 135 million parameters manages, over both APIs."""
+    console.print(
+        "A model this small writes text, true or not, and keeps to a schema, but it calls no "
+        "tools: the agents' steps are left out, and the others go over both APIs."
+    )
+    return [
+        (f"{name} ({api})", step, replace(job, words=words, answering=_SHORTLY))
+        for api, words in (("chat", job.words), ("native", native(dict(job.words))))
+        for name, step in (
+            ("LangChain: a chain, streamed", _chain),
+            ("LangChain: an answer as an object", _parsed_answer),
+            ("LlamaIndex: a query engine", _query_engine),
+        )
+    ]
 
 
 def _tried(step: Callable[[Job], None], job: Job) -> tuple[Exception | None, float]:
@@ -133,7 +170,7 @@ def _chain(job: Job) -> None:
         ]
     )
     usage = UsageMetadataCallbackHandler()
-    chain = prompt | ChatYandex(model=job.model, **job.words) | StrOutputParser()
+    chain = prompt | ChatYandex(**job.model_words) | StrOutputParser()
     name, text = job.texts.nearest_piece()
     console.print(f"{job.texts.question} (asked of {name})", style="dim")
     pieces = chain.stream(
@@ -153,7 +190,7 @@ def _chain(job: Job) -> None:
 
 def _agent(job: Job) -> None:
     usage = UsageMetadataCallbackHandler()
-    agent = create_agent(ChatYandex(model=job.model, **job.words), [job.count_word, subtract])
+    agent = create_agent(ChatYandex(**job.model_words), [job.count_word, subtract])
     console.print(job.task(), style="dim")
     state = agent.invoke(
         {"messages": [{"role": "user", "content": job.task()}]}, config={"callbacks": [usage]}
@@ -172,7 +209,7 @@ def _parsed_answer(job: Job) -> None:
     usage = UsageMetadataCallbackHandler()
     name, text = next(iter(job.texts.by_name.items()))
     opening = " ".join(re.sub(r"[^\w' -]", " ", without_tags(text)).split()[:8])
-    model = ChatYandex(model=job.model, **job.words).with_structured_output(Card)
+    model = ChatYandex(**job.model_words).with_structured_output(Card)
     card = model.invoke(
         f"Make a card of this text. Title: {name}. Words: {len(text.split())}. Opening: {opening}.",
         config={"callbacks": [usage]},
@@ -191,9 +228,7 @@ def _query_engine(job: Job) -> None:
         embed_model=YandexEmbedding(**job.words),
     )
     with _noted_llamaindex(job):
-        engine = index.as_query_engine(
-            llm=YandexLLM(model=job.model, **job.words), similarity_top_k=2
-        )
+        engine = index.as_query_engine(llm=YandexLLM(**job.model_words), similarity_top_k=2)
         console.print(job.texts.question, style="dim")
         response = engine.query(job.texts.question)
     answer = str(response).strip()
@@ -216,7 +251,7 @@ def _function_agent(job: Job) -> None:
 async def _run_function_agent(job: Job) -> None:
     agent = FunctionAgent(
         tools=[job.count_word, subtract],
-        llm=YandexLLM(model=job.model, **job.words),
+        llm=YandexLLM(**job.model_words),
         streaming=False,
     )
     handler = agent.run(job.task())

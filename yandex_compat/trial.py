@@ -10,6 +10,8 @@ from typing import Any
 
 from yandex_compat.settings import CREDENTIALS
 
+_SPEAKERS = {"--local": "a model of this machine", "--upstream": "a server of your own"}
+
 
 @contextmanager
 def service(
@@ -18,9 +20,18 @@ def service(
     """Yield the words that lead a model to the cloud, or to an emulator that lives for the block.
 
     The cloud is taken where the environment has a credential and YC_FOLDER_ID; there are no words
-    then. ``options`` are the emulator's own, such as ``("--quota", "5")``; ``tell`` is given the
-    one line that says which it is.
+    then. ``options`` are the emulator's own, such as ``("--quota", "5")``; with one that says
+    whose words it speaks (``--local``, ``--upstream``), the emulator is taken whatever the
+    environment has. ``tell`` is given the one line that says which it is.
     """
+    if speaking := [option for option in options if option in _SPEAKERS]:
+        with _emulator(options) as (url, process), _past_any_proxy("127.0.0.1"):
+            whose = _SPEAKERS[speaking[0]]
+            tell(
+                f"Talking to an emulator at {url} (process {process}) that speaks through {whose}."
+            )
+            yield _words(url)
+        return
     credential = next((name for name in CREDENTIALS if os.environ.get(name)), None)
     folder = os.environ.get("YC_FOLDER_ID")
     if credential and folder:
@@ -34,7 +45,11 @@ def service(
         missing = "YC_API_KEY or YC_IAM_TOKEN beside YC_FOLDER_ID"
     with _emulator(options) as (url, process), _past_any_proxy("127.0.0.1"):
         tell(f"No {missing}: talking to an emulator at {url} (process {process}).")
-        yield {"base_url": url, "api_key": "emulator-key", "folder_id": "emulator-folder"}
+        yield _words(url)
+
+
+def _words(url: str) -> dict[str, Any]:
+    return {"base_url": url, "api_key": "emulator-key", "folder_id": "emulator-folder"}
 
 
 def words(*options: str) -> dict[str, Any]:
