@@ -73,6 +73,16 @@ def test_the_emulator_is_given_its_options():
             model.invoke("Hi")
 
 
+@pytest.mark.parametrize("option", [["--upstream", "http://h/v1"], ["--upstream=http://h/v1"]])
+def test_an_emulator_that_speaks_by_another_is_taken_before_the_cloud(monkeypatch, option):
+    monkeypatch.setenv("YC_API_KEY", "k")
+    monkeypatch.setenv("YC_FOLDER_ID", "f")
+    told = []
+    with trial.service(option, told.append) as words:
+        assert words["base_url"].startswith("http://127.0.0.1:")
+    assert told[0].endswith("that speaks through a server of your own.")
+
+
 def test_the_words_last_as_long_as_the_process():
     program = (
         "from yandex_compat.trial import words\n"

@@ -24,7 +24,9 @@ def service(
     whose words it speaks (``--local``, ``--upstream``), the emulator is taken whatever the
     environment has. ``tell`` is given the one line that says which it is.
     """
-    if speaking := [option for option in options if option in _SPEAKERS]:
+    if speaking := [
+        name for name in _SPEAKERS if any(one.split("=")[0] == name for one in options)
+    ]:
         with _emulator(options) as (url, process), _past_any_proxy("127.0.0.1"):
             whose = _SPEAKERS[speaking[0]]
             tell(
