@@ -10,8 +10,9 @@ from contextlib import nullcontext
 import httpx
 import pytest
 
-from yandex_compat import StreamInterrupted, demo, demo_texts
-from yandex_compat.demo_texts import Texts
+from yandex_compat import StreamInterrupted
+from yandex_compat.commands import demo, demo_texts
+from yandex_compat.commands.demo_texts import Texts
 
 STORY = (
     "The railway station stands near the river. The express train leaves at noon sharp.\n"

@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from yandex_compat import doctor, doctor_machine, plain_http
+from yandex_compat import plain_http
+from yandex_compat.commands import doctor, doctor_machine
 from yandex_compat.emulator import Emulator
 from yandex_compat.pools import POOLS
 

@@ -107,7 +107,7 @@ def demo(
     """
     with _needed("The demo", "all"):
         import yandex_compat.emulator  # noqa: F401 -- the demo starts it as a process
-        from yandex_compat.demo import run
+        from yandex_compat.commands.demo import run
 
     if local and upstream:
         raise typer.BadParameter("take one of --local and --upstream")
@@ -149,8 +149,8 @@ def doctor(
     """
     _refuse_more(context)
     with _needed("The doctor", "cli"):
-        from yandex_compat.account import Options
-        from yandex_compat.doctor import run
+        from yandex_compat.commands.account import Options
+        from yandex_compat.commands.doctor import run
 
     options = Options(model, api, base_url, iam_url, metadata, allow_http)
     raise typer.Exit(run(options, requests=request, as_json=as_json))
@@ -178,8 +178,8 @@ def models(
     """
     _refuse_more(context)
     with _needed("The list of models", "cli"):
-        from yandex_compat.account import Options
-        from yandex_compat.models_table import run
+        from yandex_compat.commands.account import Options
+        from yandex_compat.commands.models_table import run
 
     options = Options("", api, base_url, iam_url, metadata, allow_http)
     raise typer.Exit(run(options, as_json=as_json))

@@ -18,19 +18,12 @@ SPEAKS_HTTP = {
 }  # fmt: skip
 # What of the core an adapter may name: nothing that sends, frames or encodes.
 INNER = {
-    "wires", "emulator", "cli", "demo", "client", "pools", "bodies", "reading", "framing",
+    "wires", "emulator", "cli", "commands", "client", "pools", "bodies", "reading", "framing",
     "retries", "failures", "transport", "endpoints", "batches", "places", "limiters", "deadlines",
-    "threads", "advice", "asked", "plain_http", "trial", "logs", "account", "doctor",
-    "doctor_machine", "doctor_service", "finding", "models_table", "reach",
+    "threads", "advice", "asked", "plain_http", "trial", "logs",
 }  # fmt: skip
 # The command line shows both adapters, so it stands above the core.
-COMMAND_LINE = {
-    CORE / name
-    for name in (
-        "account.py", "cli.py", "demo.py", "doctor.py", "doctor_machine.py", "doctor_service.py",
-        "finding.py", "models_table.py", "reach.py", "trial.py",
-    )
-}  # fmt: skip
+COMMAND_LINE = {CORE / "cli.py", CORE / "trial.py", *(CORE / "commands").glob("*.py")}
 # What the classes of both adapters inherit, and no other file of the core imports.
 INHERITED = {"connection.py", "generation.py", "vectorization.py"}
 

@@ -8,11 +8,12 @@ from functools import partial
 from rich.console import Console
 from rich.text import Text
 
-from yandex_compat import doctor_machine, doctor_service, jsontext
-from yandex_compat.account import Account, Options
-from yandex_compat.doctor_service import Case
+from yandex_compat import jsontext
+from yandex_compat.commands import doctor_machine, doctor_service
+from yandex_compat.commands.account import Account, Options
+from yandex_compat.commands.doctor_service import Case
+from yandex_compat.commands.finding import Finding
 from yandex_compat.errors import YandexError
-from yandex_compat.finding import Finding
 
 # What the service says is text: never markup, never the name of an emoji.
 console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)

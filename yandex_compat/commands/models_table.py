@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from yandex_compat import jsontext
-from yandex_compat.account import Account, Options
 from yandex_compat.catalogue import Model
+from yandex_compat.commands.account import Account, Options
 from yandex_compat.errors import YandexError
 from yandex_compat.plain_http import InsecureConnectionWarning
 

@@ -13,7 +13,6 @@ from typing import Any
 import httpx
 
 from yandex_compat import catalogue
-from yandex_compat.account import Account
 from yandex_compat.advice import Asked, advice
 from yandex_compat.asked import trait_of_credential
 from yandex_compat.auth import (
@@ -24,6 +23,9 @@ from yandex_compat.auth import (
     ServiceAccountAuth,
 )
 from yandex_compat.catalogue import Model, folder_of
+from yandex_compat.commands.account import Account
+from yandex_compat.commands.finding import Finding, Status
+from yandex_compat.commands.reach import PORTS, NotReached, Peer, Reached, peer_of, reach
 from yandex_compat.completion import Completion, CompletionRequest
 from yandex_compat.endpoints import Endpoints, endpoints_of, host_of
 from yandex_compat.errors import (
@@ -36,12 +38,10 @@ from yandex_compat.errors import (
     YandexError,
     error_from_response,
 )
-from yandex_compat.finding import Finding, Status
 from yandex_compat.hidden import Hidden
 from yandex_compat.iam import TOKENS_URL
 from yandex_compat.messages import Message
 from yandex_compat.plain_http import InsecureConnectionWarning, is_loopback
-from yandex_compat.reach import PORTS, NotReached, Peer, Reached, peer_of, reach
 from yandex_compat.settings import CREDENTIALS, checked_url
 
 _PATHS = {"chat": "/models", "completion": "/completion"}

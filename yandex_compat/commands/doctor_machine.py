@@ -9,9 +9,9 @@ from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from importlib.util import find_spec
 
 from yandex_compat import __version__
-from yandex_compat.account import KNOWN, Account, misspelt
 from yandex_compat.catalogue import folder_of
-from yandex_compat.finding import Finding, Status
+from yandex_compat.commands.account import KNOWN, Account, misspelt
+from yandex_compat.commands.finding import Finding, Status
 from yandex_compat.hidden import Hidden
 from yandex_compat.settings import CREDENTIALS, checked_folder
 

@@ -27,7 +27,13 @@ from rich.text import Text
 
 from langchain_yandex_compat import ChatYandex
 from llamaindex_yandex_compat import YandexEmbedding, YandexLLM
-from yandex_compat.demo_texts import Texts, nearest_passage, read_texts, two_words, without_tags
+from yandex_compat.commands.demo_texts import (
+    Texts,
+    nearest_passage,
+    read_texts,
+    two_words,
+    without_tags,
+)
 from yandex_compat.trial import native, service
 
 # What models and files say is text: never markup, never the name of an emoji.

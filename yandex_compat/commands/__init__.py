@@ -1,0 +1,1 @@
+"""What the command line does: the demo, the doctor, and the list of models."""
