@@ -30,12 +30,17 @@ class Tunnel:
         """Leads a program here, and has it trust what it finds."""
         return {"HTTPS_PROXY": self.url, "SSL_CERT_FILE": str(self.certificates)}
 
-    async def serve(self, ready: threading.Event, stop: asyncio.Event) -> None:
-        """Listen until `stop` is set."""
+    async def serve(self, ready: threading.Event) -> None:
+        """Listen until `stop` is called."""
+        self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
         async with await asyncio.start_server(self._pass_on, "127.0.0.1", 0) as server:
             self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
             ready.set()
-            await stop.wait()
+            await self._stopped.wait()
+
+    def stop(self) -> None:
+        """Listen no more; what is still open is hung up on."""
+        self._loop.call_soon_threadsafe(self._stopped.set)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -66,13 +71,11 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 def tunnel(target: tuple[str, int], folder: Path) -> Iterator[Tunnel]:
     """A tunnel to a server, from a thread of its own."""
     made, ready = Tunnel(target, folder), threading.Event()
-    loop, stop = asyncio.new_event_loop(), asyncio.Event()
-    thread = threading.Thread(target=loop.run_until_complete, args=(made.serve(ready, stop),))
+    thread = threading.Thread(target=lambda: asyncio.run(made.serve(ready)))
     thread.start()
     try:
         assert ready.wait(10)
         yield made
     finally:
-        loop.call_soon_threadsafe(stop.set)
+        made.stop()
         thread.join()
-        loop.close()
