@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -228,7 +228,8 @@ class YandexClient:
         """
         polling = self._polling(operation_id, timeout)
         outgoing = self._outgoing_operation(operation_id)
-        with of_operation(operation_id):
+        told = outgoing.log.of_longer() if outgoing.log else nullcontext()
+        with of_operation(operation_id), told:
             while True:
                 response = None
                 with polling.look() as deadline:
@@ -249,7 +250,8 @@ class YandexClient:
         """Wait for the answer of a deferred generation, as `result` does."""
         polling = self._polling(operation_id, timeout)
         outgoing = self._outgoing_operation(operation_id)
-        with of_operation(operation_id):
+        told = outgoing.log.of_longer() if outgoing.log else nullcontext()
+        with of_operation(operation_id), told:
             while True:
                 response = None
                 with polling.look() as deadline:

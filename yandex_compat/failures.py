@@ -64,9 +64,10 @@ class Failures:
     def _asked(self, request: httpx.Request) -> Asked:
         return asked_of(request, self._settings, self._secrets(request))
 
-    def without_secrets(self, request: httpx.Request, text: str) -> str:
+    def without_secrets(self, request: httpx.Request | None, text: str) -> str:
         """A text with what must not be repeated blotted out, such as a request's credential."""
-        return without_secrets(self._secrets(request), text)
+        known = self._secrets(request) if request else secrets_of(self._settings.auth)
+        return without_secrets(known, text)
 
     def inside(self, response: httpx.Response, log: RequestLog | None = None) -> "_Inside":
         """Errors found inside a 200, completed by its headers and rid of an echoed credential."""
@@ -195,8 +196,8 @@ class _Inside:
         if isinstance(error, YandexError):
             self._failures.complete(error, self._response)
             _let_go(error)
-            if self._log:
-                self._log.failed(error)
+        if self._log and error:
+            self._log.failed(error)
 
 
 class _OfReading:

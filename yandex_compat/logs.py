@@ -8,6 +8,8 @@ holds a secret or anything that was said.
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -25,7 +27,6 @@ FIELDS = (
     "server_trace_id", "status_code", "seconds", "wait", "error", "finish_reason", "input_tokens",
     "output_tokens", "operation_id",
 )  # fmt: skip
-# Of an answer, so that no other attempt's are told.
 _OF_ANSWER = ("request_id", "server_trace_id", "status_code")
 # A server may write anything in the place of an id or a finish reason.
 _LONGEST = 500
@@ -35,11 +36,12 @@ class RequestLog:
     """Tells of one request: its attempts, and how its answer ended.
 
     The `event` of a record is sent, answered, unanswered (of an attempt, DEBUG), retrying, failed,
-    completed, interrupted (by an error), closed (by its reader) or deferred (INFO). `seconds` count
-    from the attempt for the first three, else from the first attempt's turn, waits included.
+    completed, interrupted (by an error), closed (by its reader, or cancelled) or deferred (INFO).
+    `seconds` count from the attempt for the first three, else from the first attempt's turn, waits
+    included.
     """
 
-    __slots__ = ("_began", "_failures", "_fields", "_request", "_sent")
+    __slots__ = ("_began", "_failures", "_fields", "_is_of_longer", "_request", "_sent")
 
     def __init__(
         self, failures: "Failures", method: str, url: str, model: str | None, api: str | None
@@ -48,15 +50,29 @@ class RequestLog:
         self._fields: dict[str, Any] = dict.fromkeys(FIELDS)
         self._fields |= {"method": method, "path": urlsplit(url).path, "model": model, "api": api}
         self._request: httpx.Request | None = None
+        self._is_of_longer = False
         self._began = self._sent = time.monotonic()
 
-    def sent(self, request: httpx.Request, attempt: int) -> None:
+    @contextmanager
+    def of_longer(self) -> Iterator[None]:
+        """Of many requests, such as looks after an operation, tells of the error that ends all."""
+        self._is_of_longer = True
+        try:
+            yield
+        except BaseException as error:
+            self._is_of_longer = False
+            self.failed(error)
+            raise
+
+    def begun(self, attempt: int) -> None:
+        """An attempt waits for its turn, and nothing of the one before is told of it."""
+        self._fields |= dict.fromkeys((*_OF_ANSWER, "client_request_id")) | {"attempt": attempt}
+
+    def sent(self, request: httpx.Request) -> None:
         """An attempt goes out."""
         self._request, self._sent = request, time.monotonic()
-        self._fields |= dict.fromkeys(_OF_ANSWER)
-        self._fields["attempt"] = attempt
         self._fields["client_request_id"] = request.headers.get("x-client-request-id")
-        self._tell(logging.DEBUG, "sent", f"attempt {attempt}")
+        self._tell(logging.DEBUG, "sent", f"attempt {self._fields['attempt']}")
 
     def answered(self, response: httpx.Response) -> None:
         """An attempt has its answer, or the first piece of it."""
@@ -79,10 +95,13 @@ class RequestLog:
         name = type(error).__name__
         self._tell(logging.INFO, "retrying", told, error=name, wait=wait, seconds=seconds)
 
-    def failed(self, error: YandexError) -> None:
-        """No further attempt follows, or the answer can't be read."""
-        told = f"{_named(error)} in attempt {self._fields['attempt'] or 0}"
-        self._end("failed", told, error=type(error).__name__)
+    def failed(self, error: BaseException) -> None:
+        """No further attempt follows, the answer can't be read, or nobody waits for it any more."""
+        if self._is_of_longer:
+            return
+        event = "failed" if isinstance(error, Exception) else "closed"
+        told = f"{_named(error)} in attempt {self._fields['attempt']}"
+        self._end(event, told, error=type(error).__name__)
 
     def completed(self, end: Completion | StreamEnd) -> None:
         """An answer has come to its end."""
@@ -125,10 +144,10 @@ class RequestLog:
         LOG.log(level, f"%s: {event}, %s", asked, text, extra=fields)
 
     def _clean(self, text: str) -> str:
-        """A text on one line, rid of the secrets that a server may repeat in it."""
-        if self._request is not None:
-            text = self._failures.without_secrets(self._request, text)
-        return " ".join(text.split())[:_LONGEST]
+        """A text on one line, rid of secrets, and of signs that a terminal would obey."""
+        text = self._failures.without_secrets(self._request, text)
+        shown = "".join(sign if sign.isprintable() else " " for sign in text)
+        return " ".join(shown.split())[:_LONGEST]
 
 
 def _named(error: BaseException) -> str:

@@ -193,13 +193,18 @@ class Transport:
 
         A stream is begun: its first piece is there, and no later failure has it asked for again.
         """
-        deadline = self._sooner(deadline)
+        try:
+            return self._opened(outgoing, self._sooner(deadline))
+        except BaseException as error:
+            if outgoing.log:
+                outgoing.log.failed(error)
+            raise
+
+    def _opened(self, outgoing: Outgoing, deadline: Deadline) -> OpenBody:
         try:
             return self._attempt(outgoing, deadline, 1)
         except YandexError as error:
             if self._policy.wait_after(1, error, deadline.left) is None or not _tenacity_is_there():
-                if outgoing.log:
-                    outgoing.log.failed(error)
                 raise
             first, attempts = [error], count(1)
 
@@ -214,20 +219,23 @@ class Transport:
         try:
             return Retrying(**self._retry_words(deadline, outgoing.log))(attempt)
         except YandexError as error:
-            if outgoing.log:
-                outgoing.log.failed(error)
             # Tenacity's frames, and what they hold, would live as long as the error.
             raise error.with_traceback(None) from None
 
     async def aopen(self, outgoing: Outgoing, deadline: Deadline = NEVER) -> AsyncOpenBody:
         """The answer to a request, as `open` gives it."""
-        deadline = self._sooner(deadline)
+        try:
+            return await self._aopened(outgoing, self._sooner(deadline))
+        except BaseException as error:
+            if outgoing.log:
+                outgoing.log.failed(error)
+            raise
+
+    async def _aopened(self, outgoing: Outgoing, deadline: Deadline) -> AsyncOpenBody:
         try:
             return await self._aattempt(outgoing, deadline, 1)
         except YandexError as error:
             if self._policy.wait_after(1, error, deadline.left) is None or not _tenacity_is_there():
-                if outgoing.log:
-                    outgoing.log.failed(error)
                 raise
             first, attempts = [error], count(1)
 
@@ -242,13 +250,13 @@ class Transport:
         try:
             return await AsyncRetrying(**self._retry_words(deadline, outgoing.log))(attempt)
         except YandexError as error:
-            if outgoing.log:
-                outgoing.log.failed(error)
             # Tenacity's frames, and what they hold, would live as long as the error.
             raise error.with_traceback(None) from None
 
     def _attempt(self, outgoing: Outgoing, deadline: Deadline, number: int) -> OpenBody:
         failure: YandexError | None = None
+        if outgoing.log:
+            outgoing.log.begun(number)
         with ExitStack() as held:
             self._take_turn(outgoing, deadline, held)
             client = self._client(outgoing, held)
@@ -281,6 +289,8 @@ class Transport:
 
     async def _aattempt(self, outgoing: Outgoing, deadline: Deadline, number: int) -> AsyncOpenBody:
         failure: YandexError | None = None
+        if outgoing.log:
+            outgoing.log.begun(number)
         async with AsyncExitStack() as held:
             await self._atake_turn(outgoing, deadline, held)
             client = await self._aclient(outgoing, held)
@@ -395,7 +405,7 @@ class Transport:
             # As one of httpx is: whose auth signs the body need not know who made it.
             request.read()
         if outgoing.log:
-            outgoing.log.sent(request, number)
+            outgoing.log.sent(request)
         return request
 
     def _hurry(self, request: httpx.Request, deadline: Deadline) -> None:

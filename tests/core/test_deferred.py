@@ -444,7 +444,8 @@ def test_the_operation_is_logged_for_those_who_are_interrupted(words, emulator, 
 
     with caplog.at_level("INFO", logger="yandex_compat"), pytest.raises(TimeoutError):
         asyncio.run(scenario())
-    [record] = caplog.records
+    record, left = caplog.records
+    assert (record.event, left.event) == ("deferred", "closed")
     emulator.release()
     assert YandexClient(**words).result(record.operation_id).text == "Late"
 

@@ -1,5 +1,6 @@
 """What the logger `yandex_compat` tells of requests: lines, fields, and what is in none."""
 
+import asyncio
 import json
 import logging
 from contextlib import aclosing, closing
@@ -13,6 +14,7 @@ from yandex_compat import (
     MalformedAnswer,
     Message,
     RateLimitError,
+    RequestTimedOut,
     StreamInterrupted,
     YandexClient,
     transport,
@@ -274,3 +276,164 @@ async def test_no_server(asked, logged, waits):
         made.complete(asked)
     assert events(records) == ["sent", "unanswered", "failed"]
     assert logging.getLogger("yandex_compat").handlers == []
+
+
+@pytest.mark.parametrize("way", ["acomplete", "astream"])
+@pytest.mark.parametrize("where", ["answer", "turn", "retry"])
+async def test_who_is_cancelled_is_told_of(asked, logged, way, where):
+    reached = asyncio.Event()
+
+    async def wait(_=None):
+        reached.set()
+        await asyncio.Event().wait()
+
+    async def refuse(_):
+        reached.set()
+        return httpx.Response(503, headers={"retry-after": "50"})
+
+    class Turn:
+        async def __aenter__(self):
+            await wait()
+
+        async def __aexit__(self, *error):
+            raise AssertionError("nobody gets in")
+
+    answers = httpx.MockTransport(refuse if where == "retry" else wait)
+    made = YandexClient(
+        api_key="test-key",
+        folder_id="f",
+        limiter=Turn() if where == "turn" else None,
+        http_async_client=httpx.AsyncClient(transport=answers),
+    )
+    records = logged("INFO")
+    asking = asyncio.create_task(ask(made, way, asked))
+    await reached.wait()
+    if where == "retry":
+        while not events(records):
+            await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert events(records) == [*(["retrying"] if where == "retry" else []), "closed"]
+    assert records[-1].error == "CancelledError"
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_an_error_of_the_user_s_own_is_told_of(asked, logged, way):
+    def fail(request):
+        raise ZeroDivisionError(request.headers["authorization"])
+
+    async def afail(request):
+        fail(request)
+
+    answers = httpx.MockTransport(lambda _: httpx.Response(200))
+    made = YandexClient(
+        api_key="test-key",
+        folder_id="f",
+        http_client=httpx.Client(transport=answers, event_hooks={"request": [fail]}),
+        http_async_client=httpx.AsyncClient(transport=answers, event_hooks={"request": [afail]}),
+    )
+    records = logged("INFO")
+    with pytest.raises(ZeroDivisionError):
+        await ask(made, way, asked)
+    assert [(one.event, one.error) for one in records] == [("failed", "ZeroDivisionError")]
+
+
+class Turns:
+    """A limiter that lets in once, and then nobody."""
+
+    def __init__(self):
+        self.taken = 0
+
+    def __enter__(self):
+        self.taken += 1
+        if self.taken > 1:
+            raise ZeroDivisionError
+
+    def __exit__(self, *error):
+        pass
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_an_attempt_that_is_not_sent_has_nothing_of_the_one_before(
+    client_over, asked, logged, waits, way
+):
+    refused = httpx.Response(503, headers={"x-request-id": "r1"})
+    records = logged("INFO")
+    with pytest.raises(ZeroDivisionError):
+        await ask(client_over(lambda _: refused, limiter=Turns()), way, asked)
+    assert events(records) == ["retrying", "failed"]
+    told = records[-1]
+    assert (told.attempt, told.request_id, told.client_request_id, told.status_code) == (
+        2, None, None, None,
+    )  # fmt: skip
+    assert "in attempt 2" in told.getMessage()
+
+
+def test_a_key_in_the_place_of_a_model_is_told_by_no_line(client_over, request_of, logged):
+    records = logged("INFO")
+    turns = Turns()
+    turns.taken = 1
+    made = client_over(lambda _: httpx.Response(200), limiter=turns)
+    with pytest.raises(ZeroDivisionError):
+        made.complete(request_of(model="AQVN-test-secret-key-0123456789"))
+    [failed] = records
+    assert failed.model == "***"
+    assert "secret" not in failed.getMessage()
+
+
+def test_what_a_server_writes_reaches_no_terminal_as_a_command(client_over, request_of, logged):
+    reason = r"\u001b[31mred\ud800\u009b"
+    content = f'{{"choices":[{{"message":{{"content":""}},"finish_reason":"{reason}"}}]}}'
+    records = logged("INFO")
+    client_over(lambda _: httpx.Response(200, text=content)).complete(request_of())
+    [completed] = records
+    assert completed.finish_reason == "[31mred"
+    assert completed.getMessage().isprintable()
+
+
+OPERATION = {"done": False, "id": "fbv1", "createdAt": "2026-01-01T00:00:00Z"}
+DEFERRED = {"api": "completion", "mode": "deferred"}
+
+
+@pytest.mark.parametrize("way", ["complete", "acomplete"])
+async def test_a_look_that_fails_ends_no_deferred_generation(
+    client_over, request_of, logged, waits, way
+):
+    message = {"role": "assistant", "text": ANSWER}
+    alternative = {"message": message, "status": "ALTERNATIVE_STATUS_FINAL"}
+    done = OPERATION | {"done": True, "response": {"alternatives": [alternative]}}
+    answers = iter([(200, OPERATION), (503, {}), (200, done)])
+
+    def answer(_):
+        status, body = next(answers)
+        return httpx.Response(status, json=body)
+
+    records = logged("INFO")
+    await ask(client_over(answer, max_retries=0, **DEFERRED), way, request_of())
+    assert events(records) == ["deferred", "completed"]
+
+
+@pytest.mark.parametrize("way", ["complete", "acomplete"])
+@pytest.mark.parametrize(
+    ("looked", "error", "word"),
+    [
+        ((200, OPERATION), RequestTimedOut, {"deferred_timeout": 0.01}),
+        ((400, {}), InvalidRequestError, {}),
+        ((200, {}), MalformedAnswer, {}),
+    ],
+)
+async def test_a_deferred_generation_that_is_waited_for_in_vain(
+    client_over, request_of, logged, way, looked, error, word
+):
+    answers = [(200, OPERATION)]
+
+    def answer(_):
+        status, body = answers.pop() if answers else looked
+        return httpx.Response(status, json=body)
+
+    records = logged("INFO")
+    with pytest.raises(error):
+        await ask(client_over(answer, **DEFERRED, **word), way, request_of())
+    assert events(records) == ["deferred", "failed"]
+    assert records[-1].error == error.__name__
