@@ -319,6 +319,26 @@ def test_a_calling_upstream_that_says_stop_has_called(chat, server):
     assert choice["message"]["tool_calls"][0]["function"]["arguments"] == "{}"
 
 
+@pytest.mark.parametrize("numbers", [(None, None), (0, None)])
+def test_calls_without_a_number_are_kept_apart(chat, server, numbers):
+    calls = [
+        {"index": number, "function": {"name": name, "arguments": "{}"}}
+        for name, number in zip("ab", numbers, strict=True)
+    ]
+    tools = [{"type": "function", "function": {"name": name}} for name in "ab"]
+    server.answers.append((200, whole("tool_calls", content=None, tool_calls=calls)))
+    [choice] = chat(tools=tools).json()["choices"]
+    assert [call["function"]["name"] for call in choice["message"]["tool_calls"]] == ["a", "b"]
+
+
+def test_an_error_that_is_null_is_none(chat, server):
+    server.answers.append((200, whole(content="Hello") | {"error": None}))
+    ending = {"choices": [{"delta": {}, "finish_reason": "stop"}], "error": None}
+    server.answers.append([chunk(content="Hello"), event(ending), DONE])
+    assert chat().json()["choices"][0]["message"]["content"] == "Hello"
+    assert "error" not in chat(stream=True).text
+
+
 OVERFLOW = {"error": {"code": 400, "type": "exceed_context_size_error", "message":
             "request (9031 tokens) exceeds the available context size (4096 tokens), try "
             "increasing it"}}  # fmt: skip
@@ -340,6 +360,10 @@ FAILURES = [
     ((200, b"<html>"), 500, "sent no JSON object: check --upstream"),
     ((200, {"choices": []}), 500, "sent no answer of the chat API: check"),
     ((200, whole("weird", content="x")), 500, "the finish reason 'weird'"),
+    ((200, {"choices": [{"message": None}]}), 500, "sent no answer of the chat API: check"),
+    ((200, {"error": {"code": 429, "message": "slow"}}), 429, "'slow': ask it less at once"),
+    ((307, b""), 500, "answered 307, '': check --upstream"),
+    ((500, {"error": "x" * 492 + " secret-key"}), 500, "x ***"),
 ]
 
 
@@ -564,6 +588,10 @@ def test_the_command_takes_an_upstream_and_its_key_from_the_environment(speaking
     [
         (["--upstream", "127.0.0.1:1"], "127.0.0.1:1 is no address such as http://HOST:PORT/v1"),
         (["--upstream", "http://u:pass@h/v1"], "no key in the address: set UPSTREAM_API_KEY"),
+        (["--upstream", "http://h/v1?key=pass@"], "no key in the address: set UPSTREAM_API_KEY"),
+        (["--upstream", "http://[::1/v1"], "http://[::1/v1 is no address"),
+        (["--upstream", "http://h:99999/v1"], "http://h:99999/v1 is no address"),
+        (["--upstream", "http://h:x/v1"], "http://h:x/v1 is no address"),
         (["--upstream-model", "m"], "--upstream-model goes with --upstream"),
         (["--upstream", "http://h", "--upstream-key-env", "NO_KEY"], "there is no variable NO_KEY"),
         (["--upstream", "http://h", "--local"], "not allowed with argument"),
@@ -576,3 +604,17 @@ def test_words_that_make_no_sense_are_refused_in_one_line(words, told):
     assert ended.returncode == 2
     assert told in ended.stderr.splitlines()[-1]
     assert "pass@" not in ended.stderr
+
+
+@pytest.mark.parametrize("key", ["a-key\n", "a key", "ключ"])
+def test_a_key_that_is_none_is_refused_in_one_line(key):
+    ended = subprocess.run(
+        [*COMMAND, "--upstream", "http://h/v1"],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.PIPE,
+        env={"UPSTREAM_API_KEY": key},
+    )
+    assert ended.returncode == 2
+    assert "UPSTREAM_API_KEY holds a sign that no key has" in ended.stderr.splitlines()[-1]
+    assert key.strip() not in ended.stderr

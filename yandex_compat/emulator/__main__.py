@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import signal
 import sys
 import threading
@@ -141,6 +142,11 @@ def _check_upstream(parser: argparse.ArgumentParser, words: argparse.Namespace) 
         words.upstream_key_env = KEY_VARIABLE
     elif words.upstream_key_env not in os.environ:
         parser.error(f"--upstream-key-env: there is no variable {words.upstream_key_env}")
+    key = os.environ.get(words.upstream_key_env, "")
+    if words.upstream is not None and not re.fullmatch("[!-~]*", key):
+        parser.error(
+            f"{words.upstream_key_env} holds a sign that no key has, such as a space or a line end"
+        )
 
 
 def _add_faults(parser: argparse.ArgumentParser) -> None:
@@ -198,10 +204,14 @@ def _fault_plan(parser: argparse.ArgumentParser, words: argparse.Namespace) -> F
 
 
 def _root(text: str) -> str:
-    parts = urlsplit(text)
-    if "@" in parts.netloc:
+    if "@" in text or "?" in text:
         raise argparse.ArgumentTypeError(f"no key in the address: set {KEY_VARIABLE}")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(text)
+        is_root = parts.scheme in ("http", "https") and parts.port != 0 and bool(parts.hostname)
+    except ValueError:  # of a port that is none, or half a bracket
+        is_root = False
+    if not is_root or " " in text:
         raise argparse.ArgumentTypeError(f"{text} is no address such as http://HOST:PORT/v1")
     return text
 

@@ -52,7 +52,9 @@ class Upstream:
         async with self._reached():
             response = await self._client.post(f"{self._url}/chat/completions", json=asked)
         self._check(response.status_code, response.content)
-        return answer_of(self._url, self._parsed(response.content))
+        payload = self._parsed(response.content)
+        self._check_error(payload, response.content)
+        return answer_of(self._url, payload)
 
     async def stream(self, body: JSONObject) -> AsyncGenerator[Piece | Answer, None]:
         """Yield the pieces of an answer as they come, and at last the whole of it."""
@@ -69,8 +71,7 @@ class Upstream:
                 if ended := data == b"[DONE]":
                     break
                 payload = self._parsed(data)
-                if "error" in payload:
-                    self._check(_status(payload["error"]), data)
+                self._check_error(payload, data)
                 piece = growing.add(payload)
                 if piece.text or piece.reasoning:
                     yield piece
@@ -127,6 +128,11 @@ class Upstream:
     def _check(self, status: int, said: bytes) -> None:
         if not 200 <= status < 300:
             raise refusal_of(self._url, status, said, self._key)
+
+    def _check_error(self, payload: JSONObject, said: bytes) -> None:
+        """Refuse an error that comes with a good status; some servers send null for none."""
+        if error := payload.get("error"):
+            self._check(_status(error), said)
 
     def _parsed(self, raw: bytes) -> JSONObject:
         try:

@@ -75,8 +75,10 @@ class Growing:
         return piece
 
     def _add_call(self, piece: JSONObject) -> None:
-        # Whole calls may come without a number.
-        call = self._calls.setdefault(piece.get("index", len(self._calls)), _Call())
+        # Whole calls may come without a number, or with null as one.
+        number = piece.get("index")
+        position = number if isinstance(number, int) else len(self._calls)
+        call = self._calls.setdefault(position, _Call())
         call.name += piece["function"].get("name") or ""
         call.arguments += piece["function"].get("arguments") or ""
 
@@ -86,7 +88,7 @@ def answer_of(url: str, body: JSONObject) -> Answer:
     growing = Growing(url)
     try:
         choice = body["choices"][0]
-        growing.add(body | {"choices": [choice | {"delta": choice["message"]}]})
+        growing.add(body | {"choices": [choice | {"delta": {**choice["message"]}}]})
     except (LookupError, TypeError):
         raise not_understood(url, "no answer of the chat API") from None
     return growing.answer()

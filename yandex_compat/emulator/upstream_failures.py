@@ -12,6 +12,7 @@ from .refusals import Refused, refused
 KEY_VARIABLE = "UPSTREAM_API_KEY"
 
 _SETTINGS = "check --upstream, which is the root of its chat API (…/v1), and --upstream-model"
+_LONGEST = 500  # signs of an error's text; some servers send pages
 _NUMBERS = r"(?P<given>\d+) tokens.*?context size \((?P<context>\d+)"
 _OVERFLOW = re.compile(r"context[ _](length|size|window)|maximum context", re.IGNORECASE)
 # Of gRPC codes; what only the emulator's own settings can mend is no fault of the request.
@@ -30,10 +31,13 @@ def refusal_of(url: str, status: int, body: bytes, key: str | None = None) -> Re
     said = _message(body)
     if key:
         said = said.replace(key, "***")
+    said = said[:_LONGEST]
     if status < 500 and _OVERFLOW.search(said):
         return refused(3, f"{_overflow(said)}: shorten what is sent, or give the upstream more")
-    code = _CODES.get(status, 13 if status >= 500 else 3)
-    do = _DO.get(status, "look at its log" if status >= 500 else "change what the message names")
+    elsewhere = status < 400  # a redirect, which is not followed
+    code = _CODES.get(status, 13 if elsewhere or status >= 500 else 3)
+    other = "look at its log" if status >= 500 else "change what the message names"
+    do = _DO.get(status, _SETTINGS if elsewhere else other)
     return refused(code, f"The upstream {url} answered {status}, {said!r}: {do}")
 
 
@@ -64,11 +68,11 @@ def _overflow(said: str) -> str:
 
 
 def _message(body: bytes) -> str:
-    """Return what an error body says, cut: some servers send pages."""
+    """Return what an error body says, in one line."""
     text = body.decode(errors="replace")
     with contextlib.suppress(ValueError):
         said: Any = json.loads(text)
         for word in ("error", "message", "detail"):
             said = said[word] if isinstance(said, dict) and word in said else said
         text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
-    return " ".join(text.split())[:500]
+    return " ".join(text.split())
