@@ -25,6 +25,8 @@ VOLATILE = "volatile"
 _PATIENCE = 300
 # Lines of a difference that are told.
 _SHOWN = 20
+# How names of the environment begin that hold credentials, or have a library show or send more.
+_OWN_SETTINGS = ("YC_", "UPSTREAM_", "LANGCHAIN_", "LANGSMITH_", "OTEL_")
 _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 # What differs from run to run, and says nothing.
@@ -36,7 +38,7 @@ _MASKS = [
         (r"\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d", "TIME"),
         (r"(?<![.\d])\d+\.\d+(?:e[+-]?\d+)?(?![.\d])|\d+ ?(?=m?s\b|it/s)", "NUMBER "),
         (r"[0-9a-f]{8}(-?)[0-9a-f]{4}(?:\1[0-9a-f]{4}){2}\1[0-9a-f]{12}", "ID"),
-        (r"0x[0-9a-f]+|\b(?=[a-f]*[0-9])[0-9a-f]{8,}\b", "ID"),
+        (r"\b(?:0x[0-9a-f]+|[0-9a-f]{8,})\b", "ID"),
         # A table is as wide as what stands in it.
         (r"[ \-─━═]+", " "),
         (r" *(\n|$)", r"\1"),
@@ -67,7 +69,7 @@ def main() -> None:
     known = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(FOLDER.parent), known]))
     if not given.cloud:
-        for name in [name for name in os.environ if name.startswith("YC_")]:
+        for name in [name for name in os.environ if name.startswith(_OWN_SETTINGS)]:
             del os.environ[name]
     wrong = []
     for path in paths:

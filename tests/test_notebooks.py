@@ -45,6 +45,7 @@ ID, OTHER_ID = "3f0c6c1e-6a55-4d0c-9a3e-0a7b5f1c2d3e", "00000000-1111-4222-8333-
     [
         (f"request {ID}", f"request {OTHER_ID}"),
         (f"id {ID[:8]}", f"id {OTHER_ID[:8]}"),
+        (f"id {ID[:8]}", "id fadedbee"),  # of 2,500 ids, one is of letters alone
         (f"ycall_{ID.replace('-', '')}", f"ycall_{OTHER_ID.replace('-', '')}"),
         ("at http://127.0.0.1:40001/v1 (process 12)", "at http://127.0.0.1:501/v1 (process 3456)"),
         ("took 0.25 s, or 250 ms", "took 11.5 s, or 3 ms"),
@@ -71,7 +72,12 @@ def test_outputs_are_kept_all_or_none_so_that_they_are_of_one_run():
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [("4 requests", "5 requests"), ("You said: Hi", "You said: Ho"), ("", "Warning: old")],
+    [
+        ("4 requests", "5 requests"),
+        ("You said: Hi", "You said: Ho"),
+        ("", "Warning: old"),
+        ("<Figure size 1000x600>", "<Figure size 1000x500>"),
+    ],
 )
 def test_anything_else_is_told(before, after):
     kept = notebook(code("show()", printed(before)))
