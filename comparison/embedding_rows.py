@@ -14,8 +14,8 @@ from comparison.service import Service
 from comparison.subjects import Subject, with_key
 
 _LABELS = dict(zip(paths.EMBEDDINGS, ("chat", "native"), strict=True))
-_EACH, _RATE = 15, 10
-"""Texts that each of two instances is given, and requests that the service takes in a second."""
+_INSTANCES, _EACH, _RATE = 3, 15, 10
+"""Instances, texts that each is given, and requests that the service takes in a second."""
 
 
 def _of(subject: Subject) -> Framework:
@@ -42,11 +42,11 @@ def models(subject: Subject, service: Service) -> Fact:
 
 
 def pace(subject: Subject, service: Service) -> Fact:
-    """Whether two instances keep to the service's quota together, each given texts at once."""
-    models = [subject.make(service) for _ in range(2)]
+    """Whether several instances keep to the service's quota together, each given texts at once."""
+    models = [subject.make(service) for _ in range(_INSTANCES)]
     texts = [f"text {number}" for number in range(_EACH)]
     began = time.monotonic()
-    with ThreadPoolExecutor(2) as threads:
+    with ThreadPoolExecutor(_INSTANCES) as threads:
         list(threads.map(lambda model: _of(subject).embed(model, texts), models))
     took = time.monotonic() - began
     count = len(service.requests(*_LABELS))
@@ -129,7 +129,7 @@ ROWS: Sequence[Row] = (
     Row("address", "Another address", address),
     Row("credentials", "Credentials beside the API key", credentials),
     Row("models", "Documents and queries go to their own models", models),
-    Row("pace", f"Two instances at once keep to {_RATE} requests a second together", pace),
+    Row("pace", f"{_INSTANCES} instances at once keep to {_RATE} requests a second together", pace),
     Row("asynchronous", "Async methods wait", asynchronous),
     Row("retried", "A refusal with Retry-After is asked again", retried),
     Row("wrong-key", "A wrong key is sent in", wrong_key),

@@ -133,8 +133,27 @@ def main() -> int:
         "versions": {name: version(name) for name in sorted({*packages, *_BESIDE})},
         **found,
     }
+    before = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     RESULTS.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    lines = changed(before, result)
+    print("\n".join(lines) or "No cell is another than it was.")
+    print(f"{RESULTS.parent.name}/{RESULTS.name} is written; make tables puts it into README.")
     return 0
+
+
+def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """A line for each cell that is new or another than in the run before."""
+    return [
+        f"{table}, {row}, {subject}: {old!r} is now {cell!r}"
+        for table in TABLES
+        for row, facts in after[table].items()
+        for subject, cell in _cells(facts).items()
+        if (old := _cells(before.get(table, {}).get(row, {})).get(subject)) != cell
+    ]
+
+
+def _cells(facts: Mapping[str, Any]) -> dict[str, str]:
+    return {name: fact["cell"] for name, fact in facts.get("subjects", {}).items()}
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from langchain_openai import ChatOpenAI
 
 import langchain_yandex_compat
 import llamaindex_yandex_compat
-from comparison import chat_rows, constructor_words, embedding_rows, report
+from comparison import chat_rows, constructor_words, embedding_rows, report, run
 from comparison.facts import told
 from comparison.service import Service
 from comparison.subjects import CHAT, EMBEDDINGS, OURS
@@ -51,6 +51,7 @@ def test_ours_answers_as_the_table_says(service, table, row, subject):
         (chat_rows.cut, "broken: raises; ended early: passes for whole"),
         (chat_rows.unknown_word, "warns; each call raises"),
         (chat_rows.any_server, "yes"),
+        (chat_rows.quota, "30 answers, some refused at first"),
     ],
 )
 def test_a_row_says_otherwise_of_another(service, row, cell):
@@ -82,6 +83,16 @@ def test_a_table_needs_everybody():
     del result["chat"]["stop"]["subjects"]["ChatOpenAI"]
     with pytest.raises(LookupError, match="ChatOpenAI"):
         report.tables(result, BENCHMARKS)
+
+
+def test_a_run_tells_which_cells_are_others_than_before():
+    after = json.loads(json.dumps(RESULTS))
+    assert run.changed(RESULTS, after) == []
+    after["chat"]["stop"]["subjects"]["ChatOpenAI"]["cell"] = "cuts"
+    told = ["chat, stop, ChatOpenAI: 'ignored' is now 'cuts'"]
+    assert run.changed(RESULTS, after) == told
+    before = {**RESULTS, "embeddings": {}}
+    assert len(run.changed(before, after)) == 1 + len(embedding_rows.ROWS) * len(EMBEDDINGS)
 
 
 def test_our_two_classes_stand_in_one_column_with_what_differs():
