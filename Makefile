@@ -69,7 +69,7 @@ bench: ## measure this and its peers against the floor (a quarter of an hour; QU
 	$(BENCH)/bin/python -m benchmarks.run $(if $(QUICK),--quick)
 
 comparison: VENV := $(PEERS)
-comparison: ## ask this and its peers the same questions, over the emulator (seven minutes)
+comparison: ## ask this and its peers the same questions, over the emulator (six minutes)
 	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
 	@echo "installing into $(PEERS) (the first time takes a minute or two)"
 	@$(INSTALL) --editable '.[all,peers]'

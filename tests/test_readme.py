@@ -11,7 +11,7 @@ from runpy import run_path
 import httpx
 import pytest
 
-from yandex_compat import catalogue, endpoints
+from yandex_compat import catalogue, endpoints, errors
 
 README = Path(__file__).parents[1] / "README.md"
 TABLES = run_path(str(Path(__file__).parent / "readme_tables.py"))
@@ -72,6 +72,33 @@ def test_every_test_it_names_exists():
     named = set(re.findall(r"`(tests/[\w/]+(?:\.py)?/?)`", README.read_text(encoding="utf-8")))
     assert named
     assert [path for path in named if not (README.parent / path).exists()] == []
+
+
+def test_the_errors_are_all_that_there_are():
+    section = README.read_text(encoding="utf-8").partition("\n## Errors\n")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    listed = re.findall(r"`(\w+)`", "".join(rows))
+    known = {
+        name
+        for name, one in vars(errors).items()
+        if getattr(one, "__module__", "") == errors.__name__
+    }
+    kinds = {name for name in known if isinstance(vars(errors)[name], type)}
+    assert sorted(listed) == sorted(kinds - {"YandexError", "APIError"})
+
+
+def test_what_it_leads_to_is_there():
+    """Files beside it, and headings in them and in itself."""
+    text = README.read_text(encoding="utf-8")
+    links = set(re.findall(r"\]\((?!https?://)([^)#]*)(?:#([^)]*))?\)", text))
+    assert {name for name, _ in links} > {"", "docs/coverage.md", "LICENSE"}
+    for name, anchor in links:
+        path = README.parent / name if name else README
+        assert path.exists(), name
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+            slugs = {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings}
+            assert anchor in slugs, f"{name}#{anchor}"
 
 
 def test_the_models_are_those_of_the_catalogue():
