@@ -140,7 +140,7 @@ def doctor(
 
     Each line begins with ok, warning, failed or not checked. No secret is shown.
 
-    Exit codes: 0 if nothing failed (warnings do not), 1 if something did, 2 for wrong options.
+    Exit codes: 0 if nothing failed (warnings do not), 1 if something did, 2 for unknown options.
 
     Without an account, run `yandex-compat emulator`, and beside it:
 
@@ -174,7 +174,7 @@ def models(
 
     Where the output is no terminal, each model is a line, without borders.
 
-    Exit codes: 0 for a list, 1 with a line on stderr for none, 2 for wrong options.
+    Exit codes: 0 for a list, 1 with a line on stderr for none, 2 for unknown options.
     """
     _refuse_more(context)
     with _needed("The list of models", "cli"):
