@@ -8,18 +8,15 @@ holds a secret or anything that was said.
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
 from yandex_compat.completion import Completion, StreamEnd
 from yandex_compat.errors import APIError, YandexError
-
-if TYPE_CHECKING:
-    from yandex_compat.failures import Failures
 
 LOG = logging.getLogger("yandex_compat")
 FIELDS = (
@@ -41,12 +38,17 @@ class RequestLog:
     included.
     """
 
-    __slots__ = ("_began", "_failures", "_fields", "_is_of_longer", "_request", "_sent")
+    __slots__ = ("_began", "_fields", "_is_of_longer", "_request", "_sent", "_without_secrets")
 
     def __init__(
-        self, failures: "Failures", method: str, url: str, model: str | None, api: str | None
+        self,
+        without_secrets: Callable[[httpx.Request | None, str], str],
+        method: str,
+        url: str,
+        model: str | None,
+        api: str | None,
     ) -> None:
-        self._failures = failures
+        self._without_secrets = without_secrets
         self._fields: dict[str, Any] = dict.fromkeys(FIELDS)
         self._fields |= {"method": method, "path": urlsplit(url).path, "model": model, "api": api}
         self._request: httpx.Request | None = None
@@ -145,7 +147,7 @@ class RequestLog:
 
     def _clean(self, text: str) -> str:
         """A text on one line, rid of secrets, and of signs that a terminal would obey."""
-        text = self._failures.without_secrets(self._request, text)
+        text = self._without_secrets(self._request, text)
         shown = "".join(sign if sign.isprintable() else " " for sign in text)
         return " ".join(shown.split())[:_LONGEST]
 

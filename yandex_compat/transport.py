@@ -140,7 +140,7 @@ class Transport:
         outgoing = Outgoing(method, url, merged, data, **more)
         if not LOG.isEnabledFor(logging.INFO):
             return outgoing
-        log = RequestLog(self.failures, method, url, outgoing.model, outgoing.api)
+        log = RequestLog(self.failures.without_secrets, method, url, outgoing.model, outgoing.api)
         return replace(outgoing, log=log)
 
     def pace(self, folder: str | None) -> Pace | None:
