@@ -12,9 +12,9 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-# What no test here needs: the benchmarks' peers, what runs the notebooks, and what runs a model on
-# this machine, whose oldest version is the one that `make local` installs.
-UNTESTED = {"bench", "local", "notebooks"}
+# What no test here needs: the peers of the benchmarks and of the comparison, what runs the notebooks,
+# and what runs a model on this machine, whose oldest version is the one that `make local` installs.
+UNTESTED = {"bench", "local", "notebooks", "peers"}
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 
