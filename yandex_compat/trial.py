@@ -24,19 +24,10 @@ def service(
     whose words it speaks (``--local``, ``--upstream``), the emulator is taken whatever the
     environment has. ``tell`` is given the one line that says which it is.
     """
-    if speaking := [
-        name for name in _SPEAKERS if any(one.split("=")[0] == name for one in options)
-    ]:
-        with _emulator(options) as (url, process), _past_any_proxy("127.0.0.1"):
-            whose = _SPEAKERS[speaking[0]]
-            tell(
-                f"Talking to an emulator at {url} (process {process}) that speaks through {whose}."
-            )
-            yield _words(url)
-        return
+    speaking = [name for name in _SPEAKERS if any(one.split("=")[0] == name for one in options)]
     credential = next((name for name in CREDENTIALS if os.environ.get(name)), None)
     folder = os.environ.get("YC_FOLDER_ID")
-    if credential and folder:
+    if credential and folder and not speaking:
         tell(f"Talking to Yandex Cloud AI Studio with {credential} and YC_FOLDER_ID.")
         yield {}
         return
@@ -46,12 +37,12 @@ def service(
     elif folder:
         missing = "YC_API_KEY or YC_IAM_TOKEN beside YC_FOLDER_ID"
     with _emulator(options) as (url, process), _past_any_proxy("127.0.0.1"):
-        tell(f"No {missing}: talking to an emulator at {url} (process {process}).")
-        yield _words(url)
-
-
-def _words(url: str) -> dict[str, Any]:
-    return {"base_url": url, "api_key": "emulator-key", "folder_id": "emulator-folder"}
+        where = f"to an emulator at {url} (process {process})"
+        if speaking:
+            tell(f"Talking {where} that speaks through {_SPEAKERS[speaking[0]]}.")
+        else:
+            tell(f"No {missing}: talking {where}.")
+        yield {"base_url": url, "api_key": "emulator-key", "folder_id": "emulator-folder"}
 
 
 def words(*options: str) -> dict[str, Any]:
