@@ -17,9 +17,8 @@ from collections.abc import AsyncGenerator
 from concurrent.futures import Future, wait
 from contextlib import AsyncExitStack, suppress
 from functools import cache
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ssl import SSLContext
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import httpx
 
@@ -39,15 +38,32 @@ def _ssl_context() -> SSLContext:
     return httpx.create_ssl_context()
 
 
-_Client = TypeVar("_Client", httpx.Client, httpx.AsyncClient)
+class _NoCookies(httpx.Cookies):
+    """Takes no cookie from an answer, and no time to look for one."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        pass
+
+
+class Client(httpx.Client):
+    """A client that keeps no cookie, which would go out with the requests of another credential."""
+
+    cookies: Any = _NoCookies()
+
+
+class AsyncClient(httpx.AsyncClient):
+    """The same for an event loop."""
+
+    cookies: Any = _NoCookies()
+
+
+_Client = TypeVar("_Client", Client, AsyncClient)
 
 
 def new_client(kind: type[_Client], *, trust_env: bool = True) -> _Client:
     """A client; ConfigurationError where the environment's proxies or certificates allow none."""
     try:
-        # A cookie that came with an answer to one credential would go out with another's requests.
-        cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-        return kind(verify=_ssl_context(), trust_env=trust_env, cookies=cookies)
+        return kind(verify=_ssl_context(), trust_env=trust_env)
     except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
         told = type(error).__name__
         # Any other text may repeat a part of the password in a proxy's address.
@@ -97,7 +113,7 @@ class _Idle(Generic[_Client]):
         return [client for clients in found.values() for _, client in clients]
 
 
-async def _close_all(clients: list[httpx.AsyncClient]) -> None:
+async def _close_all(clients: list[AsyncClient]) -> None:
     """Close clients; who is cancelled meanwhile does not leave the others open."""
     async with AsyncExitStack() as closing:
         for client in clients:
@@ -117,11 +133,11 @@ class Pools:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._holders: weakref.WeakSet[object] = weakref.WeakSet()
-        self._blocking: _Idle[httpx.Client] = _Idle()
-        self._loops: dict[asyncio.AbstractEventLoop, tuple[_Idle[httpx.AsyncClient], _Life]] = {}
+        self._blocking: _Idle[Client] = _Idle()
+        self._loops: dict[asyncio.AbstractEventLoop, tuple[_Idle[AsyncClient], _Life]] = {}
         self._inherited: object = None
 
-    def lend(self, holder: object, origin: str) -> httpx.Client:
+    def lend(self, holder: object, origin: str) -> Client:
         """A blocking client for one request to an origin."""
         with self._lock:
             self._holders.add(holder)
@@ -131,9 +147,9 @@ class Pools:
         closing = [self._close_spare_soon(loop, origin) for loop in loops]
         # A loop that this thread runs goes on only after this.
         wait(closing, 0 if _running_loop() in loops else _CLOSED_SOON)
-        return new_client(httpx.Client)
+        return new_client(Client)
 
-    def take_back(self, origin: str, client: httpx.Client) -> None:
+    def take_back(self, origin: str, client: Client) -> None:
         """Keep a blocking client for the next request, where anybody may have one."""
         with self._lock:
             closing = self._blocking.take_old()
@@ -144,7 +160,7 @@ class Pools:
         for old in closing:
             old.close()
 
-    async def alend(self, holder: object, origin: str) -> httpx.AsyncClient:
+    async def alend(self, holder: object, origin: str) -> AsyncClient:
         """A client of the running event loop for one request to an origin."""
         loop = asyncio.get_running_loop()
         begun: _Life | None = None
@@ -166,9 +182,9 @@ class Pools:
             idle.close()
         for other in others:
             self._close_spare_soon(other, origin)
-        return new_client(httpx.AsyncClient)
+        return new_client(AsyncClient)
 
-    async def atake_back(self, origin: str, client: httpx.AsyncClient) -> None:
+    async def atake_back(self, origin: str, client: AsyncClient) -> None:
         """Keep a client of the running event loop for the next request, as `take_back` does."""
         with self._lock:
             own = self._loops.get(asyncio.get_running_loop())
@@ -228,7 +244,7 @@ class Pools:
         self, loop: asyncio.AbstractEventLoop, origin: str, done: Future[None]
     ) -> None:
         with self._lock:
-            own = self._loops[loop][0] if loop in self._loops else _Idle[httpx.AsyncClient]()
+            own = self._loops[loop][0] if loop in self._loops else _Idle[AsyncClient]()
             spare = own.take_spare(origin)
 
         async def close() -> None:
@@ -246,7 +262,7 @@ class Pools:
             yield
         finally:
             with self._lock:
-                idle, _ = self._loops.pop(loop, (_Idle[httpx.AsyncClient](), None))
+                idle, _ = self._loops.pop(loop, (_Idle[AsyncClient](), None))
             # The end of a loop may have cancelled those who were closing some.
             await _close_all([*idle.take_all(), *idle.closing])
 

@@ -271,7 +271,7 @@ async def test_who_is_cancelled_while_closing_some_closes_the_others(
         task = asyncio.create_task(client.aclose())
     elif way == "old":
         monkeypatch.setattr(pools_module, "_KEPT", -1.0)
-        spare = pools_module.new_client(httpx.AsyncClient)
+        spare = pools_module.new_client(pools_module.AsyncClient)
         task = asyncio.create_task(pools.atake_back(emulator.url, spare))
     else:
         pools._close_spare(loop, emulator.url, Future())
