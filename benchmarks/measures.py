@@ -4,6 +4,10 @@ Before anything is timed, each subject does the act once and what it read is com
 server sent; then come one untimed sample, for caches and connections (but where an act takes long,
 and where a process measures memory, which warms up itself), and the rounds. Before each sample,
 garbage is collected; the collector stays on in it, since users pay for it, too.
+
+How long a batch takes depends on the connections that are open when it begins, and those close
+after five seconds: left to chance, it would hang on how long the others took. So each batch comes
+right after one that is not timed, and a program's first batch is measured in processes of its own.
 """
 
 import asyncio
@@ -18,7 +22,7 @@ from uuid import uuid4
 import httpx
 
 from benchmarks import server
-from benchmarks.processes import in_process
+from benchmarks.processes import BATCH, in_process
 from benchmarks.subjects import GROUPS, MISTRAL, OPENAI, PROMPT, Subject
 from benchmarks.targets import HOOKS
 
@@ -37,7 +41,7 @@ class Scale:
     long_rounds: int = 3
     process_rounds: int = 5
     calls: int = 50
-    batch: int = 500
+    batch: int = BATCH
     concurrency: tuple[int, ...] = (10, 100, 1_000)
     texts: int = 1_000
     chunks: int = 1_000
@@ -62,6 +66,10 @@ QUICK = Scale(
 )  # fmt: skip
 """For trying it: what it prints is worth nothing. Processes, which cost seconds each, are started
 for ours and the floor in LangChain only: those of the import."""
+
+
+FIRST_BATCH = 100
+"""How many requests of a program's first batch are under way at once."""
 
 
 class WrongAnswer(Exception):
@@ -131,13 +139,17 @@ class Metric:
 
 @dataclass(frozen=True)
 class Timed(Metric):
-    """Milliseconds of an act, which `act` makes of a model and a size."""
+    """Milliseconds of an act, which `act` makes of a model and a size.
+
+    With `follows_one`, it is done untimed right before each sample.
+    """
 
     act: Callable[[Any, int], Act] = field(kw_only=True)
     read: Callable[[Sequence[Any]], object] = field(kw_only=True)
     expected: Callable[[int], object] = field(kw_only=True)
     path: str = ""
     calls: int = 1
+    follows_one: bool = False
 
     def sample(self, bench: Bench, subject: Subject, size: int) -> Sample:
         """What times the act; a size that stands in the path is that of the answer."""
@@ -152,6 +164,8 @@ class Timed(Metric):
 
         def sample() -> float:
             nowhere: Sink = collections.deque(maxlen=0)
+            if self.follows_one:
+                bench.do(act, nowhere)
             gc.collect()
             began = time.perf_counter()
             bench.do(act, nowhere, self.calls)
@@ -441,6 +455,7 @@ def _of_many(scale: Scale) -> list[Metric]:
             f"langchain.{name}.{width}", f"{name} of {count}, {width:,} at once", "ms",
             "langchain", scale.heavy_rounds, (width,),
             act=made(count), read=_text, expected=lambda _: _short_text(0) * count,
+            follows_one=True,
         )
         for name, made in (("batch", _batch), ("abatch", _abatch))
         for width in scale.concurrency
@@ -485,8 +500,13 @@ def _of_processes(scale: Scale) -> list[Metric]:
             scale.long_rounds, scale.traced_chunks, warms_up=False, kind="hook-memory",
         ),
     ]  # fmt: skip
+    first_batch = InProcess(
+        f"langchain.first_abatch.{FIRST_BATCH}",
+        f"a program's first abatch of {BATCH}, {FIRST_BATCH} at once", "ms", "langchain",
+        scale.process_rounds, (FIRST_BATCH,), warms_up=False, kind="first-batch",
+    )  # fmt: skip
     if not scale.only_own_processes:
-        return [*starts, *memory]
+        return [*starts, first_batch, *memory]
     peers = frozenset({OPENAI, MISTRAL})
     return [replace(one, without=peers) for one in starts[:1]]
 

@@ -1,6 +1,6 @@
 """What a run found, as JSON, as tables in Markdown, and as a plot."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -125,19 +125,32 @@ def tables(measured: Sequence[Measured], found: Sequence[Verdict]) -> str:
 def summary(measured: Sequence[Measured], found: Sequence[Verdict]) -> str:
     """A row for each metric: ours, its peers and the floor side by side, and the target.
 
-    What grows is shown for the smallest and the largest size.
+    What grows is shown for the smallest and the largest size; the stream hooks share a row.
     """
     by_metric = {one.target.metric: one for one in found}
-    return _table(
-        ["", *_ORDER, "of the floor", "target"],
-        (_summed(one, by_metric.get(one.name)) for one in measured),
-    )
+    hooks = [one for one in measured if one.unit == "pieces"]
+    rows = [_summed(one, by_metric.get(one.name)) for one in measured if one not in hooks]
+    if hooks:
+        told = [by_metric[one.name] for one in hooks if one.name in by_metric]
+        rows.append(_summed_hooks(hooks, told))
+    return _table(["", *_ORDER, "of the floor", "target"], rows)
+
+
+def _summed_hooks(hooks: Sequence[Measured], found: Sequence[Verdict]) -> list[str]:
+    """The worst of a subject's hooks, and how many of ours met their target."""
+    cells = []
+    for name in _ORDER:
+        seen = [one.per_unit(name, one.sizes[0]).median for one in hooks if name in one.samples]
+        cells.append(f"{max(seen):g}" if seen else "")
+    met = sum(one.met for one in found)
+    told = f"{found[0].target.text}: {met} of {len(found)} hooks met it" if found else ""
+    return ["pieces sent when a stream hook gave its first chunk", *cells, "", told]
 
 
 def _summed(metric: Measured, verdict: Verdict | None) -> list[str]:
     cells = [_at_ends(metric, name) if name in metric.samples else "" for name in _ORDER]
     of_floor = ""
-    if {OURS, FLOOR} <= metric.samples.keys() and metric.unit != "pieces":
+    if {OURS, FLOOR} <= metric.samples.keys():
         of_floor = f"{metric.ratio_to(OURS, FLOOR).of_medians:.2f}"
     return [metric.title, *cells, of_floor, _told(verdict)]
 
@@ -206,7 +219,7 @@ def _name(verdict: Verdict) -> str:
     return f"`{verdict.target.metric}`"
 
 
-def _table(heads: Sequence[str], rows: Iterator[list[str]]) -> str:
+def _table(heads: Sequence[str], rows: Iterable[list[str]]) -> str:
     lines = [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows]
     if not lines:
         return ""

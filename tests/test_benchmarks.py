@@ -14,7 +14,7 @@ import httpx
 import pytest
 from llama_index.core.llms import ChatMessage
 
-from benchmarks import arithmetic, machine, server, subjects
+from benchmarks import arithmetic, machine, processes, server, subjects
 from benchmarks.arithmetic import ENDS, VALUE, Measured, Spread, Target, verdict, verdicts
 from benchmarks.measures import FULL, QUICK, Bench, FirstChunk, Metric, Timed, WrongAnswer, metrics
 from benchmarks.report import as_json, from_json, summary, tables
@@ -317,6 +317,39 @@ def test_blocking_and_async_acts_are_done_as_often_as_asked():
     assert seen == ["async"] * 3 + ["blocking"] * 2
 
 
+def test_what_follows_one_is_done_once_untimed_before_each_sample():
+    seen: Any = []
+
+    def act(sink):
+        sink.append("right")
+        seen.append(sink)
+
+    metric = Timed(
+        "x", "X", "ms", "langchain", 1, act=lambda model, size: act, read=lambda seen: seen[0],
+        expected=lambda size: "right", calls=3, follows_one=True,
+    )  # fmt: skip
+    with asyncio.Runner() as runner:
+        bench = Bench("http://127.0.0.1:1", runner)
+        sample = metric.sample(bench, Subject("good", lambda root: "right", ""), 1)
+        seen.clear()
+        sample()
+    assert len(seen) == 1 + 3
+
+
+def test_batches_follow_one():
+    batches = [one for one in metrics(FULL) if isinstance(one, Timed) and "batch" in one.name]
+    assert len(batches) == 6
+    assert all(one.follows_one for one in batches)
+
+
+def test_a_first_batch_is_read_before_its_time_is_told(origin, monkeypatch):
+    monkeypatch.setattr(processes, "BATCH", 20)
+    first_batch, ours = processes.KINDS["first-batch"], subjects.subject_of("langchain", OURS)
+    assert first_batch(ours, origin, 10) > 0
+    with pytest.raises(RuntimeError, match=f"{OURS} read something else"):
+        first_batch(ours, f"{origin}/chunks/3", 10)
+
+
 def test_tables_and_json_tell_ratios_and_targets():
     metric = seen(ours=[12.0, 13.0, 14.0], floor=[10.0, 10.0, 10.0])
     missed = verdicts([Target("x", 1.2)], {"x": metric})
@@ -343,6 +376,17 @@ def test_a_summary_of_what_was_written_is_that_of_what_was_measured():
     assert first.startswith("| X | 13 ms | ")
     assert first.endswith(" | 10 ms | 1.30 | at most 1.2 of floor: 1.30, MISSED |")
     assert "3,000 … 6,000 µs" in last
+
+
+def test_the_stream_hooks_share_a_row_of_a_summary_which_tells_the_worst():
+    hooks = [
+        Measured("a", "A", "pieces", "langchain", (1,), None, {OURS: {1: [1]}, FLOOR: {1: [1]}}),
+        Measured("b", "B", "pieces", "llamaindex", (1,), None, {OURS: {1: [2]}}),
+    ]
+    found = verdicts([Target("a", 1, VALUE), Target("b", 1, VALUE)], {h.name: h for h in hooks})
+    row = summary(hooks, found).splitlines()[-1]
+    assert row.startswith("| pieces sent when a stream hook gave its first chunk | 2 | ")
+    assert row.endswith(" | 1 |  | at most 1: 1 of 2 hooks met it |")
 
 
 def test_where_ours_failed_the_others_are_summed_up_all_the_same():
