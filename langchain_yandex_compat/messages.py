@@ -1,6 +1,6 @@
 """Every mapping between LangChain's messages and results and the core's."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -106,35 +106,24 @@ def _neutral(message: BaseMessage) -> Iterator[Message]:
             yield from _human(message)
         case AIMessage():
             audio_id = _audio_id(message)
-            left_out = _NOT_SENT_BACK | ({"audio"} if audio_id else set())
-            parts = [
-                _part(block)
-                for block in _blocks(message)
-                if isinstance(block, str) or block.get("type") not in left_out
-            ]
-            if all(isinstance(part, TextPart) for part in parts):
-                # One text, though cut into blocks where it cites: its lines are its own.
-                parts = [
-                    TextPart("".join(part.text for part in parts if isinstance(part, TextPart)))
-                ]
             refusal = message.additional_kwargs.get("refusal") or ""
             yield Message(
                 "assistant",
-                _standing(message, content_of(parts), refusal),
+                _standing(message, _said(message, audio_id), refusal),
                 tool_calls=_calls(message),
                 name=message.name,
                 refusal=refusal,
                 audio_id=audio_id,
             )
         case SystemMessage():
-            yield Message("system", content_of(map(_part, _blocks(message))), name=message.name)
+            yield Message("system", _content(message.content), name=message.name)
         case ToolMessage():
             yield _tool_result(message, message.tool_call_id, message.status == "error")
         case FunctionMessage():
             yield _tool_result(message, None)
         case ChatMessage() if message.role in _ROLES:
             role = _ROLES[message.role]
-            yield Message(role, content_of(map(_part, _blocks(message))), name=message.name)
+            yield Message(role, _content(message.content), name=message.name)
         case ChatMessage():
             raise UnsupportedError(
                 f"A ChatMessage has the role {message.role!r}; use one of {', '.join(_ROLES)}."
@@ -144,6 +133,25 @@ def _neutral(message: BaseMessage) -> Iterator[Message]:
                 f"{type(message).__name__} can't be sent: use HumanMessage, AIMessage, "
                 f"SystemMessage or ToolMessage."
             )
+
+
+def _content(given: str | list[Any]) -> str | tuple[Part, ...]:
+    return given if isinstance(given, str) else content_of(map(_part, given))
+
+
+def _said(message: AIMessage, audio_id: str | None) -> str | tuple[Part, ...]:
+    """The content of an answer, without what goes back in another place, or not at all."""
+    if isinstance(message.content, str):
+        return message.content
+    left_out = _NOT_SENT_BACK | ({"audio"} if audio_id else set())
+    parts = [
+        _part(block)
+        for block in message.content
+        if isinstance(block, str) or block.get("type") not in left_out
+    ]
+    texts = [part.text for part in parts if isinstance(part, TextPart)]
+    # One text, though cut into blocks where it cites: its lines are its own.
+    return "".join(texts) if len(texts) == len(parts) else content_of(parts)
 
 
 def _standing(
@@ -158,11 +166,14 @@ def _standing(
 
 def _human(message: HumanMessage) -> Iterator[Message]:
     """A user message; Anthropic-style results inside it come first, as messages of their own."""
+    if isinstance(message.content, str):
+        yield Message("user", message.content, name=message.name)
+        return
     parts: list[Part] = []
-    for block in _blocks(message):
+    for block in message.content:
         if isinstance(block, dict) and block.get("type") == "tool_result":
-            given = map(_part, _as_list(block.get("content") or ""))
-            content = _marked(given, failed=bool(block.get("is_error")))
+            given = block.get("content") or ""
+            content = _marked(_content(given), failed=bool(block.get("is_error")))
             yield Message("tool", content, tool_call_id=block.get("tool_use_id"))
         else:
             parts.append(_part(block))
@@ -173,13 +184,12 @@ def _human(message: HumanMessage) -> Iterator[Message]:
 def _tool_result(
     message: ToolMessage | FunctionMessage, call_id: str | None, failed: bool = False
 ) -> Message:
-    content = _marked(map(_part, _blocks(message)), failed=failed)
+    content = _marked(_content(message.content), failed=failed)
     return Message("tool", content, tool_call_id=call_id, name=message.name)
 
 
-def _marked(parts: Iterable[Part], *, failed: bool) -> str | tuple[Part, ...]:
+def _marked(content: str | tuple[Part, ...], *, failed: bool) -> str | tuple[Part, ...]:
     """A result's content; the service has no place for a status, so a failure reads as one."""
-    content = content_of(parts)
     if not failed:
         return content
     if isinstance(content, tuple):
@@ -201,8 +211,10 @@ def _calls(message: AIMessage) -> tuple[NeutralCall, ...]:
                 # It answered the deprecated functions; its result is a FunctionMessage (A15).
                 calls = [NeutralCall("", name, arguments)]
     listed = (*calls, *invalid)
+    if isinstance(message.content, str):
+        return listed
     ids = {call.id for call in listed}
-    beside = [call for block in _blocks(message) if (call := _call_block(block))]
+    beside = [call for block in message.content if (call := _call_block(block))]
     return (*listed, *(call for call in beside if (call.id not in ids if call.id else not listed)))
 
 
@@ -217,16 +229,6 @@ def _call_block(block: str | dict[str, Any]) -> NeutralCall | None:
     if isinstance(arguments, str):
         return NeutralCall(call_id or "", name, arguments)
     return call_of(call_id or "", name, arguments or {})
-
-
-def _blocks(message: BaseMessage) -> Sequence[str | dict[str, Any]]:
-    return _as_list(message.content)
-
-
-def _as_list(content: str | list[Any]) -> Sequence[str | dict[str, Any]]:
-    if isinstance(content, str):
-        return [content] if content else []
-    return content
 
 
 def _audio_id(message: AIMessage) -> str | None:
