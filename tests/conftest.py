@@ -7,6 +7,7 @@ many more of them.
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -74,6 +75,13 @@ class Shown:
     @property
     def objects(self) -> list[dict[str, object]]:
         return [json.loads(line) for line in self.output.splitlines()]
+
+    def must_tell(self, check: str, status: str, *told: str) -> None:
+        """Fail unless a check ended so, and its line has these patterns."""
+        found, text = self.lines[check]
+        assert found == status, self.everything
+        for one in told:
+            assert re.search(one, text), text
 
     def named(self, status: str) -> list[str]:
         """The checks that ended so."""
