@@ -24,7 +24,7 @@ from yandex_compat.errors import (
 from yandex_compat.hangups import HANG_UPS
 from yandex_compat.hidden import Hidden, HiddenWords
 from yandex_compat.iam_tokens import IamToken
-from yandex_compat.pools import Client, new_client
+from yandex_compat.pools import CookielessClient, new_client
 
 TOKENS_URL = "https://iam.api.cloud.yandex.net/iam/v1/tokens"
 """Where tokens are given out, and the audience of each JWT, wherever it is sent."""
@@ -188,7 +188,7 @@ def _asked(method: str, url: str, body: Hidden[str] | None) -> httpx.Response:
 
     try:
         # No proxy knows a machine's own metadata.
-        with held, new_client(Client, trust_env=not machine) as client:
+        with held, new_client(CookielessClient, trust_env=not machine) as client:
             return client.request(
                 method,
                 url,

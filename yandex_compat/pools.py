@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from concurrent.futures import Future, wait
 from contextlib import AsyncExitStack, suppress
-from functools import cache
+from functools import cache, cached_property
 from ssl import SSLContext
 from typing import Any, Generic, TypeVar
 
@@ -45,19 +45,25 @@ class _NoCookies(httpx.Cookies):
         pass
 
 
-class Client(httpx.Client):
-    """A client that keeps no cookie, which would go out with the requests of another credential."""
+class CookielessClient(httpx.Client):
+    """A client that keeps no cookie of an answer, since it is lent to whoever asks next."""
 
-    cookies: Any = _NoCookies()
+    @cached_property
+    def cookies(self) -> Any:  # noqa: ANN401 -- httpx's own has a setter of another type
+        """Those of nobody."""
+        return _NoCookies()
 
 
-class AsyncClient(httpx.AsyncClient):
+class AsyncCookielessClient(httpx.AsyncClient):
     """The same for an event loop."""
 
-    cookies: Any = _NoCookies()
+    @cached_property
+    def cookies(self) -> Any:  # noqa: ANN401
+        """Those of nobody."""
+        return _NoCookies()
 
 
-_Client = TypeVar("_Client", Client, AsyncClient)
+_Client = TypeVar("_Client", CookielessClient, AsyncCookielessClient)
 
 
 def new_client(kind: type[_Client], *, trust_env: bool = True) -> _Client:
@@ -113,7 +119,7 @@ class _Idle(Generic[_Client]):
         return [client for clients in found.values() for _, client in clients]
 
 
-async def _close_all(clients: list[AsyncClient]) -> None:
+async def _close_all(clients: list[AsyncCookielessClient]) -> None:
     """Close clients; who is cancelled meanwhile does not leave the others open."""
     async with AsyncExitStack() as closing:
         for client in clients:
@@ -133,11 +139,13 @@ class Pools:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._holders: weakref.WeakSet[object] = weakref.WeakSet()
-        self._blocking: _Idle[Client] = _Idle()
-        self._loops: dict[asyncio.AbstractEventLoop, tuple[_Idle[AsyncClient], _Life]] = {}
+        self._blocking: _Idle[CookielessClient] = _Idle()
+        self._loops: dict[
+            asyncio.AbstractEventLoop, tuple[_Idle[AsyncCookielessClient], _Life]
+        ] = {}
         self._inherited: object = None
 
-    def lend(self, holder: object, origin: str) -> Client:
+    def lend(self, holder: object, origin: str) -> CookielessClient:
         """A blocking client for one request to an origin."""
         with self._lock:
             self._holders.add(holder)
@@ -147,9 +155,9 @@ class Pools:
         closing = [self._close_spare_soon(loop, origin) for loop in loops]
         # A loop that this thread runs goes on only after this.
         wait(closing, 0 if _running_loop() in loops else _CLOSED_SOON)
-        return new_client(Client)
+        return new_client(CookielessClient)
 
-    def take_back(self, origin: str, client: Client) -> None:
+    def take_back(self, origin: str, client: CookielessClient) -> None:
         """Keep a blocking client for the next request, where anybody may have one."""
         with self._lock:
             closing = self._blocking.take_old()
@@ -160,7 +168,7 @@ class Pools:
         for old in closing:
             old.close()
 
-    async def alend(self, holder: object, origin: str) -> AsyncClient:
+    async def alend(self, holder: object, origin: str) -> AsyncCookielessClient:
         """A client of the running event loop for one request to an origin."""
         loop = asyncio.get_running_loop()
         begun: _Life | None = None
@@ -182,9 +190,9 @@ class Pools:
             idle.close()
         for other in others:
             self._close_spare_soon(other, origin)
-        return new_client(AsyncClient)
+        return new_client(AsyncCookielessClient)
 
-    async def atake_back(self, origin: str, client: AsyncClient) -> None:
+    async def atake_back(self, origin: str, client: AsyncCookielessClient) -> None:
         """Keep a client of the running event loop for the next request, as `take_back` does."""
         with self._lock:
             own = self._loops.get(asyncio.get_running_loop())
@@ -244,7 +252,7 @@ class Pools:
         self, loop: asyncio.AbstractEventLoop, origin: str, done: Future[None]
     ) -> None:
         with self._lock:
-            own = self._loops[loop][0] if loop in self._loops else _Idle[AsyncClient]()
+            own = self._loops[loop][0] if loop in self._loops else _Idle[AsyncCookielessClient]()
             spare = own.take_spare(origin)
 
         async def close() -> None:
@@ -262,7 +270,7 @@ class Pools:
             yield
         finally:
             with self._lock:
-                idle, _ = self._loops.pop(loop, (_Idle[AsyncClient](), None))
+                idle, _ = self._loops.pop(loop, (_Idle[AsyncCookielessClient](), None))
             # The end of a loop may have cancelled those who were closing some.
             await _close_all([*idle.take_all(), *idle.closing])
 

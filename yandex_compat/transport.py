@@ -21,7 +21,7 @@ from yandex_compat.limiters import aholding, holding, too_late
 from yandex_compat.limits import PACES, Pace
 from yandex_compat.logs import LOG, RequestLog
 from yandex_compat.places import Places, shared_places
-from yandex_compat.pools import POOLS, Client, new_client
+from yandex_compat.pools import POOLS, CookielessClient, new_client
 from yandex_compat.retries import RetryPolicy
 from yandex_compat.settings import Settings
 
@@ -452,7 +452,7 @@ def _tenacity_is_there() -> bool:
 @cache
 def _headers_of_httpx() -> dict[str, str]:
     """What its clients, blocking and async, add to a request."""
-    with new_client(Client, trust_env=False) as client:
+    with new_client(CookielessClient, trust_env=False) as client:
         return dict(client.headers)
 
 

@@ -105,6 +105,28 @@ async def test_no_cookie_of_one_goes_out_with_another_s_requests(
     assert [seen["headers"].get("cookie") for seen in emulator.requests] == [None, None]
 
 
+@pytest.mark.parametrize("kind", ["CookielessClient", "AsyncCookielessClient"])
+async def test_what_is_lent_keeps_no_cookie_of_an_answer(kind):
+    sent = []
+
+    def answer(request):
+        sent.append(request.headers.get("cookie"))
+        headers = {"set-cookie": f"session={len(sent)}; Path=/", "location": "/other"}
+        return httpx.Response(302 if request.url.path == "/begin" else 200, headers=headers)
+
+    made = getattr(pools_module, kind)
+    one, other = (made(transport=httpx.MockTransport(answer)) for _ in range(2))
+    for client in (one, one, other):
+        got = client.get("http://pools.test/begin", follow_redirects=True)
+        response = got if isinstance(client, httpx.Client) else await got
+        assert response.url.path == "/other"
+        assert response.cookies["session"]  # who asks may read it all the same
+        assert not client.cookies
+    assert sent == [None] * 6
+    one.cookies.set("session", "of one")
+    assert not other.cookies
+
+
 def test_the_pool_closes_with_its_last_holder(make, emulator, request_of, pools):  # D2
     one, other = make(), make()
     one.complete(request_of())
@@ -271,7 +293,7 @@ async def test_who_is_cancelled_while_closing_some_closes_the_others(
         task = asyncio.create_task(client.aclose())
     elif way == "old":
         monkeypatch.setattr(pools_module, "_KEPT", -1.0)
-        spare = pools_module.new_client(pools_module.AsyncClient)
+        spare = pools_module.new_client(pools_module.AsyncCookielessClient)
         task = asyncio.create_task(pools.atake_back(emulator.url, spare))
     else:
         pools._close_spare(loop, emulator.url, Future())

@@ -172,6 +172,25 @@ def test_a_failure_reads_as_one_whatever_its_content(make, body, content, read, 
     assert body()["messages"][2:] == [expected]
 
 
+@pytest.mark.parametrize("nothing", [{}, {"content": None}, {"content": ""}, {"content": []}])
+def test_a_result_of_nothing_is_an_empty_one(make, body, nothing):
+    result = {"type": "tool_result", "tool_use_id": "x", **nothing}
+    make().invoke([HumanMessage("?"), AIMessage("", tool_calls=[CALL]), HumanMessage([result])])
+    assert body()["messages"][2:] == [{"role": "tool", "content": "", "tool_call_id": "x"}]
+
+
+@pytest.mark.parametrize("content", ["", []])
+def test_a_message_of_nothing_goes_out_all_the_same(make, body, content):
+    make().invoke([HumanMessage("?"), AIMessage(content), HumanMessage(content)])
+    assert [message["content"] for message in body()["messages"]] == ["?", "", ""]
+
+
+@pytest.mark.parametrize("content", ["  one\n\n", [{"type": "text", "text": "  one\n\n"}]])
+def test_an_answer_s_own_whitespace_goes_back_with_it(make, body, content):
+    make().invoke([HumanMessage("?"), AIMessage(content), HumanMessage("!")])
+    assert body()["messages"][1]["content"] == "  one\n\n"
+
+
 @pytest.mark.parametrize("mark", [{}, {"is_error": False}, {"is_error": None}])
 def test_a_success_reads_as_it_is(make, body, mark):
     result = {"type": "tool_result", "tool_use_id": "x", "content": "error-free", **mark}

@@ -11,7 +11,7 @@ import httpx
 
 from yandex_compat.endpoints import host_of
 from yandex_compat.hangups import HANG_UPS
-from yandex_compat.pools import Client, new_client
+from yandex_compat.pools import CookielessClient, new_client
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 """Seconds for a connection, and between the bytes of an answer."""
@@ -109,7 +109,7 @@ def peer_of(url: str) -> Peer:
     """
     with ExitStack() as held:
         watch = _Watch(httpx.URL(url), held, connects=False)
-        client = held.enter_context(new_client(Client))
+        client = held.enter_context(new_client(CookielessClient))
         with suppress(_FarEnough):
             client.get(url, extensions={"trace": watch})
         if watch.peer is None:
@@ -121,7 +121,7 @@ def reach(url: str) -> Reached:
     """Ask for an address without a credential; NotReached where no answer comes."""
     with ExitStack() as held:
         watch = _Watch(httpx.URL(url), held)
-        client = held.enter_context(new_client(Client))
+        client = held.enter_context(new_client(CookielessClient))
         try:
             words: dict[str, Any] = {"timeout": TIMEOUT, "extensions": {"trace": watch}}
             with client.stream("GET", url, follow_redirects=False, **words) as response:
