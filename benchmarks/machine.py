@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = (
-    "yandex-compat", "langchain-core", "langchain-openai", "langchain-mistralai",
-    "llama-index-core", "llama-index-llms-openai-like", "openai", "httpx", "pydantic",
-    "pydantic-core",
-)  # fmt: skip
+PACKAGES = {
+    "langchain": ("langchain-core", "langchain-openai", "langchain-mistralai"),
+    "llamaindex": ("llama-index-core", "llama-index-llms-openai-like"),
+}
+"""What is measured of each framework, beside what all stand on."""
+_OF_BOTH = ("yandex-compat", "openai", "httpx", "pydantic", "pydantic-core")
 _SWITCHES = (
     "_PROXY", "LANGSMITH_", "LANGCHAIN_", "OPENAI_", "MISTRAL_", "YC_", "PYTHONDONTWRITEBYTECODE",
 )  # fmt: skip
@@ -45,10 +46,10 @@ def machine() -> dict[str, str | int]:
     }
 
 
-def versions() -> dict[str, str]:
+def versions(framework: str) -> dict[str, str]:
     """The versions of what is measured and what it stands on; LookupError for what is missing."""
     found = {}
-    for name in PACKAGES:
+    for name in (*PACKAGES[framework], *_OF_BOTH):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

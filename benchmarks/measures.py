@@ -5,9 +5,9 @@ server sent; then come one untimed sample, for caches and connections (but where
 and where a process measures memory, which warms up itself), and the rounds. Before each sample,
 garbage is collected; the collector stays on in it, since users pay for it, too.
 
-How long a batch takes depends on the connections that are open when it begins, and those close
-after five seconds: left to chance, it would hang on how long the others took. So each batch comes
-right after one that is not timed, and a program's first batch is measured in processes of its own.
+How long a batch takes hangs on the connections that are open when it begins, which close after
+five seconds: left to chance, it would hang on how long the others took. So each batch comes right
+after one that is not timed.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from uuid import uuid4
 import httpx
 
 from benchmarks import server
-from benchmarks.processes import BATCH, in_process
+from benchmarks.processes import in_process
 from benchmarks.subjects import GROUPS, MISTRAL, OPENAI, PROMPT, Subject
 from benchmarks.targets import HOOKS
 
@@ -39,9 +39,9 @@ class Scale:
     rounds: int = 15
     heavy_rounds: int = 5
     long_rounds: int = 3
-    process_rounds: int = 5
+    process_rounds: int = 15
     calls: int = 50
-    batch: int = BATCH
+    batch: int = 500
     concurrency: tuple[int, ...] = (10, 100, 1_000)
     texts: int = 1_000
     chunks: int = 1_000
@@ -66,10 +66,6 @@ QUICK = Scale(
 )  # fmt: skip
 """For trying it: what it prints is worth nothing. Processes, which cost seconds each, are started
 for ours and the floor in LangChain only: those of the import."""
-
-
-FIRST_BATCH = 100
-"""How many requests of a program's first batch are under way at once."""
 
 
 class WrongAnswer(Exception):
@@ -131,6 +127,11 @@ class Metric:
     def subjects(self) -> list[Subject]:
         """Those that are measured by it."""
         return [one for one in GROUPS[self.group] if one.name not in self.without]
+
+    @property
+    def framework(self) -> str:
+        """The framework that its subjects are of."""
+        return "llamaindex" if self.group.startswith("llamaindex") else "langchain"
 
     def sample(self, bench: Bench, subject: Subject, size: int) -> Sample:
         """What measures a subject once; WrongAnswer where it reads what was not sent."""
@@ -500,13 +501,8 @@ def _of_processes(scale: Scale) -> list[Metric]:
             scale.long_rounds, scale.traced_chunks, warms_up=False, kind="hook-memory",
         ),
     ]  # fmt: skip
-    first_batch = InProcess(
-        f"langchain.first_abatch.{FIRST_BATCH}",
-        f"a program's first abatch of {BATCH}, {FIRST_BATCH} at once", "ms", "langchain",
-        scale.process_rounds, (FIRST_BATCH,), warms_up=False, kind="first-batch",
-    )  # fmt: skip
     if not scale.only_own_processes:
-        return [*starts, first_batch, *memory]
+        return [*starts, *memory]
     peers = frozenset({OPENAI, MISTRAL})
     return [replace(one, without=peers) for one in starts[:1]]
 

@@ -1,4 +1,4 @@
-"""Measures that need a process of their own: imports, first answers and batches, and memory.
+"""Measures that need a process of their own: imports, first answers, and memory.
 
 `SCRIPTS` and `KINDS` say which there are, and their units.
 """
@@ -8,21 +8,17 @@ import collections
 import subprocess
 import sys
 import threading
-import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks import server
 from benchmarks.machine import allow_many_files
 from benchmarks.subjects import PROMPT, Subject, subject_of
 
 ROOT = Path(__file__).parents[1]
 LONGEST = 600.0
-BATCH = 500
-"""Prompts of a batch."""
 DELAY = 50
 """Milliseconds between the chunks of streams that are to be open together."""
 _KIB = 1024
@@ -90,22 +86,6 @@ def _hook_memory(subject: Subject, origin: str, size: int) -> float:
     return (peak - before) / _KIB
 
 
-def _first_batch(subject: Subject, origin: str, size: int) -> float:
-    model = subject.make(origin)
-
-    async def act() -> list[Any]:
-        answers: list[Any] = await model.abatch([PROMPT] * BATCH, {"max_concurrency": size})
-        return answers
-
-    with asyncio.Runner() as runner:
-        began = time.perf_counter()
-        answers = runner.run(act())
-        took = (time.perf_counter() - began) * 1000
-    if [answer.text for answer in answers] != ["".join(server.words(server.CHUNKS))] * BATCH:
-        raise RuntimeError(f"{subject.name} read something else than the server sent.")
-    return took
-
-
 def _exhaust(chunks: Iterator[Any]) -> None:
     collections.deque(chunks, maxlen=0)
 
@@ -154,7 +134,6 @@ print((time.perf_counter() - began) * 1000)
 }
 
 KINDS: dict[str, Callable[[Subject, str, int], float]] = {
-    "first-batch": _first_batch,  # milliseconds
     "stream-memory": _stream_memory,  # KiB of resident memory at most
     "streams-memory": _streams_memory,  # KiB of resident memory a stream
     "hook-memory": _hook_memory,  # KiB that Python allocated at most, in the provider's own hook

@@ -16,38 +16,40 @@ _COLOURS = {
 }  # fmt: skip
 
 
-def as_json(measured: Sequence[Measured], found: Sequence[Verdict]) -> dict[str, Any]:
-    """The metrics with every sample, and the targets."""
-    return {
-        "metrics": [
-            {
-                "name": one.name,
-                "title": one.title,
-                "unit": one.unit,
-                "counted": one.counted,
-                "subjects": {name: _subject(one, name) for name in _measured_subjects(one)},
-                "failures": one.failures,
-            }
-            for one in measured
-        ],
-        "targets": [
-            {
-                "metric": one.target.metric,
-                "at_most": one.target.at_most,
-                "of": one.target.of,
-                "beside": one.target.beside,
-                "seen": one.seen if one.seen is None else round(one.seen, 4),
-                "met": one.met,
-            }
-            for one in found
-        ],
-    }
+def as_json(measured: Sequence[Measured]) -> list[dict[str, Any]]:
+    """The metrics with every sample."""
+    return [
+        {
+            "name": one.name,
+            "title": one.title,
+            "unit": one.unit,
+            "counted": one.counted,
+            "subjects": {name: _subject(one, name) for name in _measured_subjects(one)},
+            "failures": one.failures,
+        }
+        for one in measured
+    ]
 
 
-def from_json(result: Mapping[str, Any]) -> list[Measured]:
+def told_targets(found: Sequence[Verdict]) -> list[dict[str, Any]]:
+    """The targets, and what was seen of them."""
+    return [
+        {
+            "metric": one.target.metric,
+            "at_most": one.target.at_most,
+            "of": one.target.of,
+            "beside": one.target.beside,
+            "seen": one.seen if one.seen is None else round(one.seen, 4),
+            "met": one.met,
+        }
+        for one in found
+    ]
+
+
+def from_json(metrics: Sequence[Mapping[str, Any]]) -> list[Measured]:
     """The metrics of a result as they were measured."""
     found = []
-    for told in result["metrics"]:
+    for told in metrics:
         samples = {
             name: {row["size"]: row["samples"] for row in subject["sizes"]}
             for name, subject in told["subjects"].items()
@@ -142,8 +144,10 @@ def _summed_hooks(hooks: Sequence[Measured], found: Sequence[Verdict]) -> list[s
     for name in _ORDER:
         seen = [one.per_unit(name, one.sizes[0]).median for one in hooks if name in one.samples]
         cells.append(f"{max(seen):g}" if seen else "")
-    met = sum(one.met for one in found)
-    told = f"{found[0].target.text}: {met} of {len(found)} hooks met it" if found else ""
+    missed = ", ".join(one.target.metric for one in found if not one.met)
+    told = f"{found[0].target.text}: met by all {len(found)} hooks" if found else ""
+    if missed:
+        told = f"{found[0].target.text}: MISSED by {missed}"
     return ["pieces sent when a stream hook gave its first chunk", *cells, "", told]
 
 

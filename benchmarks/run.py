@@ -1,7 +1,4 @@
-"""`make bench`: measures everything in one run and tells what it found.
-
-It exits with 0, also where a target is missed, and with 1 where something could not be measured.
-"""
+"""Measures everything of one framework, and leaves what it found for `benchmarks.tell`."""
 
 import argparse
 import asyncio
@@ -14,15 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import machine
-from benchmarks.arithmetic import Measured, verdicts
+from benchmarks.arithmetic import Measured
 from benchmarks.measures import FULL, QUICK, Bench, Metric, Sample, metrics
-from benchmarks.report import as_json, plot, tables
+from benchmarks.report import as_json
 from benchmarks.server import canned_server
-from benchmarks.targets import TARGETS
 
-RESULTS = Path(__file__).parent / "results"
-TRIED = Path(__file__).parents[1] / ".benchmarks"
-"""Where runs go that are no results: quick ones, and those of a few metrics."""
+FOUND = Path(__file__).parents[1] / ".benchmarks"
+"""Where what was found of each framework waits to be told together."""
 
 
 def measure(bench: Bench, metric: Metric, shuffle: random.Random) -> Measured:
@@ -77,42 +72,39 @@ def run(chosen: Sequence[Metric], seed: int) -> list[Measured]:
     return found
 
 
-def main() -> int:
-    """Measure, write the results, print the tables."""
+def main() -> None:
+    """Measure, and write what was found."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
+    parser.add_argument("framework", choices=machine.PACKAGES)
     parser.add_argument("--quick", action="store_true", help="try it; its figures say nothing")
     parser.add_argument("--only", default="", help="metrics whose name holds this text")
     parser.add_argument("--seed", type=int, default=7, help="of the order of the subjects")
     words = parser.parse_args()
     machine.allow_many_files()
     machine.clear_environment()
-    versions = machine.versions()
+    versions = machine.versions(words.framework)
     scale = QUICK if words.quick else FULL
-    chosen = [one for one in metrics(scale) if words.only in one.name]
+    chosen = [
+        one for one in metrics(scale) if one.framework == words.framework and words.only in one.name
+    ]
     if not chosen:
-        parser.error(f"no metric's name holds {words.only!r}")
+        parser.error(f"no metric of {words.framework} has a name that holds {words.only!r}")
     load, began, clock = machine.load(), datetime.now(UTC), time.monotonic()
     measured = run(chosen, words.seed)
-    found = verdicts(TARGETS, {one.name: one for one in measured})
     result = {
         "began": began.isoformat(timespec="seconds"),
         "minutes": round((time.monotonic() - clock) / 60, 1),
-        "quick": words.quick,
+        "whole": not (words.quick or words.only),
         "seed": words.seed,
         "machine": machine.machine(),
         "load_before": load,
         "versions": versions,
-        **as_json(measured, found),
+        "metrics": as_json(measured),
     }
-    folder = TRIED if words.quick or words.only else RESULTS
-    folder.mkdir(exist_ok=True)
-    (folder / "results.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    plot(measured, found, machine.machine(), folder / "ratios.png")
-    print(tables(measured, found))
-    missed = [one for one in found if not one.met]
-    print(f"\n{len(found) - len(missed)} of {len(found)} targets met.")
-    return 1 if any(one.failures for one in measured) else 0
+    FOUND.mkdir(exist_ok=True)
+    told = json.dumps(result, indent=1, ensure_ascii=False)
+    (FOUND / f"{words.framework}.json").write_text(f"{told}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

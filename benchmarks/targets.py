@@ -27,7 +27,6 @@ TARGETS = (
     Target("llamaindex.stream_chat", 1.0),
     Target("langchain.import", 1.08),
     Target("llamaindex.import", 1.08),
-    Target("langchain.first_abatch.100", 0.25, OPENAI),
     Target("langchain.abatch.100", 0.25, OPENAI),
     Target("langchain.memory.hook", _LEVEL, ENDS, beside=_TEXT),
     *(Target(f"{hook}.first", 1, VALUE) for hook in HOOKS),

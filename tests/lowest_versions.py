@@ -14,7 +14,7 @@ from packaging.version import Version
 
 # What no test here needs: the peers of benchmarks and comparison, what runs the notebooks, and what
 # runs a model on this machine, whose oldest version is the one that `make local` installs.
-UNTESTED = {"bench", "local", "notebooks", "peers"}
+UNTESTED = {"bench-langchain", "bench-llamaindex", "local", "notebooks", "peers"}
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 

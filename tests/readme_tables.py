@@ -101,7 +101,7 @@ def reference_table() -> str:
 def speed_table() -> str:
     """What the last full run of `make bench` found, and where."""
     result = json.loads((ROOT / "benchmarks/results/results.json").read_text(encoding="utf-8"))
-    measured = report.from_json(result)
+    measured = report.from_json(result["metrics"])
     found = arithmetic.verdicts(TARGETS, {one.name: one for one in measured})
     told = result["machine"]
     machine = (
@@ -109,9 +109,13 @@ def speed_table() -> str:
         f"{told['python']}, {result['began'][:10]}, {result['minutes']:.0f} minutes"
     )
     met = sum(one.met for one in found)
+    versions = "; ".join(
+        ", ".join(f"{name} {number}" for name, number in found.items() if name != "yandex-compat")
+        for found in result["versions"].values()
+    )
     return (
         f"{report.summary(measured, found)}\n\n"
-        f"{met} of {len(found)} targets met. Measured on {machine}."
+        f"{met} of {len(found)} targets met. Measured on {machine}, with {versions}."
     )
 
 

@@ -14,13 +14,15 @@ import httpx
 import pytest
 from llama_index.core.llms import ChatMessage
 
-from benchmarks import arithmetic, machine, processes, server, subjects
+from benchmarks import arithmetic, machine, server, subjects
 from benchmarks.arithmetic import ENDS, VALUE, Measured, Spread, Target, verdict, verdicts
+from benchmarks.machine import PACKAGES
 from benchmarks.measures import FULL, QUICK, Bench, FirstChunk, Metric, Timed, WrongAnswer, metrics
-from benchmarks.report import as_json, from_json, summary, tables
+from benchmarks.report import as_json, from_json, summary, tables, told_targets
 from benchmarks.run import measure
 from benchmarks.subjects import FLOOR, OURS, Subject
 from benchmarks.targets import HOOKS, TARGETS
+from benchmarks.tell import joined
 
 TOOL = {
     "type": "function",
@@ -317,12 +319,16 @@ def test_blocking_and_async_acts_are_done_as_often_as_asked():
     assert seen == ["async"] * 3 + ["blocking"] * 2
 
 
-def test_what_follows_one_is_done_once_untimed_before_each_sample():
-    seen: Any = []
+def test_what_follows_one_is_done_once_untimed_before_each_sample(monkeypatch):
+    seen: list[str] = []
 
     def act(sink):
         sink.append("right")
-        seen.append(sink)
+        seen.append("act")
+
+    def clock():
+        seen.append("clock")
+        return float(len(seen))
 
     metric = Timed(
         "x", "X", "ms", "langchain", 1, act=lambda model, size: act, read=lambda seen: seen[0],
@@ -332,22 +338,42 @@ def test_what_follows_one_is_done_once_untimed_before_each_sample():
         bench = Bench("http://127.0.0.1:1", runner)
         sample = metric.sample(bench, Subject("good", lambda root: "right", ""), 1)
         seen.clear()
+        monkeypatch.setattr("time.perf_counter", clock)
         sample()
-    assert len(seen) == 1 + 3
+        monkeypatch.undo()
+    assert seen == ["act", "clock", "act", "act", "act", "clock"]
+
+
+@pytest.mark.parametrize("width", FULL.concurrency)
+async def test_a_batch_has_as_many_under_way_as_it_says(width):
+    model = Batches()
+    for name in ("batch", "abatch"):
+        [metric] = [one for one in metrics(FULL) if one.name == f"langchain.{name}.{width}"]
+        assert isinstance(metric, Timed)
+        done = metric.act(model, width)([])
+        if done:
+            await done
+    assert model.asked == [(500, width)] * 2
+
+
+class Batches:
+    """Notes how many are asked at once."""
+
+    def __init__(self):
+        self.asked = []
+
+    def batch(self, prompts, config):
+        self.asked.append((len(prompts), config["max_concurrency"]))
+        return []
+
+    async def abatch(self, prompts, config):
+        return self.batch(prompts, config)
 
 
 def test_batches_follow_one():
     batches = [one for one in metrics(FULL) if isinstance(one, Timed) and "batch" in one.name]
     assert len(batches) == 6
     assert all(one.follows_one for one in batches)
-
-
-def test_a_first_batch_is_read_before_its_time_is_told(origin, monkeypatch):
-    monkeypatch.setattr(processes, "BATCH", 20)
-    first_batch, ours = processes.KINDS["first-batch"], subjects.subject_of("langchain", OURS)
-    assert first_batch(ours, origin, 10) > 0
-    with pytest.raises(RuntimeError, match=f"{OURS} read something else"):
-        first_batch(ours, f"{origin}/chunks/3", 10)
 
 
 def test_tables_and_json_tell_ratios_and_targets():
@@ -357,11 +383,11 @@ def test_tables_and_json_tell_ratios_and_targets():
         "| X | yandex-compat | 13 ms | 12.5 … 13.5 | 1.30 | 1.25 … 1.35 | "
         "at most 1.2 of floor: 1.30, MISSED |"
     ) in tables([metric], missed)
-    told = json.loads(json.dumps(as_json([metric], missed)))
-    assert told["targets"] == [
+    assert json.loads(json.dumps(told_targets(missed))) == [
         {"metric": "x", "at_most": 1.2, "of": "floor", "beside": 0, "seen": 1.3, "met": False}
     ]
-    [row] = told["metrics"][0]["subjects"][OURS]["sizes"]
+    [told] = json.loads(json.dumps(as_json([metric])))
+    [row] = told["subjects"][OURS]["sizes"]
     assert (row["median"], row["ratio_to_floor"]) == (13, 1.3)
     assert row["samples"] == [12, 13, 14]
 
@@ -369,7 +395,7 @@ def test_tables_and_json_tell_ratios_and_targets():
 def test_a_summary_of_what_was_written_is_that_of_what_was_measured():
     metrics = [seen(ours=[12.0, 13.0, 14.0], floor=[10.0, 10.0, 10.0]), grown("chunk")]
     found = verdicts([Target("x", 1.2)], {"x": metrics[0]})
-    written = json.loads(json.dumps(as_json(metrics, found)))
+    written = json.loads(json.dumps(as_json(metrics)))
     told = summary(metrics, found)
     assert summary(from_json(written), found) == told
     first, last = told.splitlines()[-2:]
@@ -386,7 +412,9 @@ def test_the_stream_hooks_share_a_row_of_a_summary_which_tells_the_worst():
     found = verdicts([Target("a", 1, VALUE), Target("b", 1, VALUE)], {h.name: h for h in hooks})
     row = summary(hooks, found).splitlines()[-1]
     assert row.startswith("| pieces sent when a stream hook gave its first chunk | 2 | ")
-    assert row.endswith(" | 1 |  | at most 1: 1 of 2 hooks met it |")
+    assert row.endswith(" | 1 |  | at most 1: MISSED by b |")
+    met = verdicts([Target("a", 1, VALUE)], {"a": hooks[0]})
+    assert summary(hooks[:1], met).endswith(" | at most 1: met by all 1 hooks |")
 
 
 def test_where_ours_failed_the_others_are_summed_up_all_the_same():
@@ -396,6 +424,37 @@ def test_where_ours_failed_the_others_are_summed_up_all_the_same():
     assert told.splitlines()[-1].endswith(
         " | 10 ms |  | at most 1.2 of floor: not measured, MISSED |"
     )
+
+
+def found_of(name: str, **other: Any) -> dict[str, Any]:
+    metric = Measured(name, "X", "ms", "g", (1,), None, {OURS: {1: [1.0]}, FLOOR: {1: [2.0]}})
+    return {
+        "began": "2026-01-02", "minutes": 3.0, "whole": True, "seed": 7, "machine": {"cpu": "c"},
+        "load_before": 0.1, "versions": {"openai": name}, "metrics": as_json([metric]), **other,
+    }  # fmt: skip
+
+
+def test_what_was_found_of_both_frameworks_is_one_result():
+    runs = {"langchain": found_of("langchain.invoke"), "llamaindex": found_of("llamaindex.chat")}
+    result = joined(runs)
+    assert [one["name"] for one in result["metrics"]] == ["langchain.invoke", "llamaindex.chat"]
+    assert result["versions"]["llamaindex"] == {"openai": "llamaindex.chat"}
+    assert (result["minutes"], result["whole"]) == (6, True)
+    assert [(one["metric"], one["seen"]) for one in result["targets"]] == [
+        ("langchain.invoke", 0.5), ("llamaindex.chat", 0.5)
+    ]  # fmt: skip
+    assert not joined({**runs, "llamaindex": found_of("x", whole=False)})["whole"]
+    with pytest.raises(ValueError, match="different machines"):
+        joined({**runs, "llamaindex": found_of("x", machine={"cpu": "d"})})
+
+
+def test_each_framework_has_its_part_of_the_metrics():
+    parts = {name: {m.name for m in metrics(FULL) if m.framework == name} for name in PACKAGES}
+    assert not parts["langchain"] & parts["llamaindex"]
+    assert sum(map(len, parts.values())) == len(metrics(FULL))
+    for name in ("native.stream", "embeddings.embed_documents", "langchain.abatch.100"):
+        assert name in parts["langchain"]
+    assert "llamaindex-native.stream_chat.first" in parts["llamaindex"]
 
 
 def test_growth_stands_in_a_table_of_its_own():

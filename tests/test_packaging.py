@@ -56,7 +56,7 @@ def test_name_version_and_extras(metadata):
     assert metadata["Requires-Python"] == ">=3.11"
     assert (metadata["License-Expression"], metadata["License-File"]) == ("Apache-2.0", "LICENSE")
     extras = {"langchain", "llamaindex", "iam", "cli", "emulator", "all"}
-    extras |= {"bench", "dask", "local", "notebooks", "peers", "dev"}
+    extras |= {"bench-langchain", "bench-llamaindex", "dask", "local", "notebooks", "peers", "dev"}
     assert set(metadata.get_all("Provides-Extra")) == extras
 
 
