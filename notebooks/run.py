@@ -46,7 +46,7 @@ _MASKS = [
 ]
 _OWN = {str(FOLDER.parent.resolve()), sys.prefix, str(Path.home()), tempfile.gettempdir()} - {"/"}
 _MACHINE = re.compile(
-    rf"(?<![\w.])(?:{'|'.join(map(re.escape, _OWN))}|/home/|/root/|/Users/|/tmp/|/var/folders/)\S*"
+    rf"(?<![\w.])(?:{'|'.join(map(re.escape, _OWN))}|/(?:home|root|Users|tmp|var/folders)/)\S*"
     r"|\b[A-Z]:\\+Users"
 )
 
