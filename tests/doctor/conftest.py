@@ -22,6 +22,16 @@ def account(monkeypatch):
 
 
 @pytest.fixture
+def checks():
+    """The names of all that the doctor looks at, in its order."""
+    return [
+        "python", "versions", "extras", "variables", "address", "proxies", "credentials",
+        "chat API", "native API", "access", "folder", "model", "chat generation",
+        "native generation", "quota",
+    ]  # fmt: skip
+
+
+@pytest.fixture
 def examined(shown_by, emulator):
     """The doctor on the emulator, or on the address given."""
 
@@ -64,7 +74,6 @@ def serving():
 
 @contextmanager
 def _serving(answer, context=None):
-
     class Handler(BaseHTTPRequestHandler):
         def _answer(self):
             body = self.rfile.read(int(self.headers.get("content-length", 0)))

@@ -4,18 +4,12 @@ import httpx
 
 from yandex_compat.emulator import Emulator
 
-CHECKS = [
-    "python", "versions", "extras", "variables", "address", "proxies", "credentials", "chat API",
-    "native API", "access", "folder", "model", "chat generation", "native generation", "quota",
-]  # fmt: skip
-GENERATIONS = ["chat generation", "native generation"]
 
-
-def test_all_is_well_over_the_emulator(examined, emulator):
+def test_all_is_well_over_the_emulator(examined, emulator, checks):
     shown = examined()
     assert shown.code == 0, shown.everything
-    assert list(shown.lines) == CHECKS
-    assert shown.named("ok") == CHECKS
+    assert list(shown.lines) == checks
+    assert shown.named("ok") == checks
     assert shown.output.splitlines()[-1] == "15 ok, 0 warning, 0 failed, 0 not checked"
     shown.must_tell("credentials", "ok", "^an API key, from YC_API_KEY; the service does not tell")
     shown.must_tell("chat API", "ok", r"DNS [\d.]+ ms, connect [\d.]+ ms, first byte [\d.]+ ms")
@@ -36,14 +30,14 @@ def test_all_is_well_over_the_emulator(examined, emulator):
     assert emulator.ledger[-1]["status"] == 200
 
 
-def test_as_the_help_says(program):
+def test_as_the_help_says(program, checks):
     with Emulator(api_keys=("emulator-key",), folders=("emulator-folder",)) as account:
         shown = program(
             "doctor", "--base-url", account.chat_url,
             YC_API_KEY="emulator-key", YC_FOLDER_ID="emulator-folder",
         )  # fmt: skip
     assert shown.code == 0, shown.everything
-    assert shown.named("ok") == CHECKS
+    assert shown.named("ok") == checks
     assert shown.errors == ""
     told = program("doctor", "--help", COLUMNS="200", TERMINAL_WIDTH="200").output
     for one in (
@@ -56,10 +50,10 @@ def test_as_the_help_says(program):
         assert one in told
 
 
-def test_scripts_get_an_object_a_line(examined):
+def test_scripts_get_an_object_a_line(examined, checks):
     shown = examined("--json")
     assert shown.code == 0
-    assert [one["check"] for one in shown.objects] == CHECKS
+    assert [one["check"] for one in shown.objects] == checks
     assert all(
         list(one) == ["check", "status", "found", "advice", "details"] for one in shown.objects
     )
@@ -82,16 +76,16 @@ def test_the_exit_code_is_the_same_as_json(examined, monkeypatch):
 def test_nothing_is_generated_without_a_request(examined, emulator):
     shown = examined("--no-request")
     assert shown.code == 0
-    assert shown.named("not checked") == GENERATIONS
+    assert shown.named("not checked") == ["chat generation", "native generation"]
     assert shown.lines["chat generation"][1] == "left out by --no-request"
     shown.must_tell("quota", "ok", "the service was not asked")
     assert not [one for one in emulator.requests if one["method"] == "POST"]
 
 
-def test_the_native_api_may_be_the_chosen_one(examined, emulator):
+def test_the_native_api_may_be_the_chosen_one(examined, emulator, checks):
     shown = examined("--api", "completion", base_url=emulator.native_url)
     assert shown.code == 0, shown.everything
-    assert shown.named("ok") == CHECKS
+    assert shown.named("ok") == checks
 
 
 def test_a_model_of_the_chat_api_only(examined):
