@@ -61,7 +61,8 @@ test-lowest: ## run every test on the oldest versions that pyproject.toml allows
 soak: $(READY) ## 11,000 requests of both frameworks, of which three in ten fail (five minutes)
 	$(VENV)/bin/python -W error tests/soak.py
 
-# LlamaIndex's peer keeps openai below what LangChain's would get.
+# LlamaIndex's peer keeps openai below what LangChain's would get. With uv, each part by itself: make
+# bench-langchain INSTALL="uv pip install --python .venv-bench --link-mode=copy", and so on.
 bench: ## measure this and its peers against the floor (half an hour; QUICK=1: two minutes, to try it)
 	@$(MAKE) --no-print-directory bench-langchain
 	@$(MAKE) --no-print-directory bench-llamaindex
