@@ -11,7 +11,6 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
-from langchain_core.tools import BaseTool
 from pydantic import BaseModel, model_validator
 
 from langchain_yandex_compat import content_blocks as content_blocks  # registers them
@@ -36,6 +35,9 @@ from yandex_compat.connection import SECRETS
 from yandex_compat.generation import GENERATION_WORDS, Generation
 from yandex_compat.parameters import request_from_words
 from yandex_compat.token_estimate import estimated_tokens, tokens_of
+
+if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool  # who binds tools has loaded it
 
 
 class ChatYandex(BaseChatModel, Generation, YandexConnection):
@@ -259,7 +261,7 @@ class ChatYandex(BaseChatModel, Generation, YandexConnection):
 
     def bind_tools(
         self,
-        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        tools: "Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool]",
         *,
         tool_choice: dict[str, Any] | str | bool | None = None,
         strict: bool | None = None,
@@ -291,7 +293,7 @@ class ChatYandex(BaseChatModel, Generation, YandexConnection):
         method: Literal["json_schema", "function_calling", "json_mode"] = "json_schema",
         include_raw: bool = False,
         strict: bool | None = None,
-        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
+        tools: "Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None" = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
         """This model with its answers parsed into a schema.

@@ -18,8 +18,8 @@ _HOMES = {
     "catalogue": ["Model", "ModelProfile", "profile_for"],
     "client": ["YandexClient"],
     "completion": [
-        "Citation", "Completion", "CompletionRequest", "Delta", "Embedding", "StoredCompletion",
-        "StoredPage", "StreamEnd", "Token", "ToolCallDelta", "Usage",
+        "Citation", "Completion", "CompletionRequest", "Delta", "Embedding", "StreamEnd", "Token",
+        "ToolCallDelta", "Usage",
     ],
     "errors": [
         "APIError", "AuthenticationError", "ConfigurationError", "ConnectionFailed",
@@ -30,6 +30,7 @@ _HOMES = {
     "messages": ["ImagePart", "Message", "TextPart", "ToolCall"],
     "operations": ["Operation"],
     "plain_http": ["InsecureConnectionWarning"],
+    "stored_pages": ["StoredCompletion", "StoredPage"],
     "tools": ["CustomTool", "ResponseFormat", "Tool", "ToolChoice"],
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -51,8 +52,6 @@ if TYPE_CHECKING:
     from yandex_compat.completion import CompletionRequest as CompletionRequest
     from yandex_compat.completion import Delta as Delta
     from yandex_compat.completion import Embedding as Embedding
-    from yandex_compat.completion import StoredCompletion as StoredCompletion
-    from yandex_compat.completion import StoredPage as StoredPage
     from yandex_compat.completion import StreamEnd as StreamEnd
     from yandex_compat.completion import Token as Token
     from yandex_compat.completion import ToolCallDelta as ToolCallDelta
@@ -80,6 +79,8 @@ if TYPE_CHECKING:
     from yandex_compat.messages import ToolCall as ToolCall
     from yandex_compat.operations import Operation as Operation
     from yandex_compat.plain_http import InsecureConnectionWarning as InsecureConnectionWarning
+    from yandex_compat.stored_pages import StoredCompletion as StoredCompletion
+    from yandex_compat.stored_pages import StoredPage as StoredPage
     from yandex_compat.tools import CustomTool as CustomTool
     from yandex_compat.tools import ResponseFormat as ResponseFormat
     from yandex_compat.tools import Tool as Tool

@@ -7,7 +7,7 @@ from contextlib import nullcontext, suppress
 from copy import copy
 from dataclasses import replace
 from functools import partial
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
@@ -30,10 +30,12 @@ from yandex_compat.operations import (
 )
 from yandex_compat.reading import StreamReading, whole_completion
 from yandex_compat.settings import Settings, checked_patience, resolve_settings
-from yandex_compat.stored import StoredCompletions
 from yandex_compat.transport import Outgoing, Transport
 from yandex_compat.wires import models, tokenizer
 from yandex_compat.wires.apis import APIS
+
+if TYPE_CHECKING:
+    from yandex_compat.stored import StoredCompletions
 
 _NATIVE = APIS["completion"]
 
@@ -149,8 +151,10 @@ class YandexClient:
         return self._settings.auth
 
     @property
-    def stored(self) -> StoredCompletions:
+    def stored(self) -> "StoredCompletions":
         """The completions that a server has kept."""
+        from yandex_compat.stored import StoredCompletions  # which the service does not have
+
         return StoredCompletions(self._transport)
 
     def close(self) -> None:

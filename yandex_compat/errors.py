@@ -32,9 +32,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from yandex_compat import jsontext
-from yandex_compat.advice import Asked, advice, is_overflow
 
 if TYPE_CHECKING:
+    from yandex_compat.advice import Asked
     from yandex_compat.completion import Completion
 
 
@@ -184,7 +184,7 @@ def error_from_response(
     body: bytes,
     secrets: Collection[str] = (),
     client_request_id: str | None = None,
-    asked: Asked | None = None,
+    asked: "Asked | None" = None,
 ) -> APIError:
     """The error that an answer with a bad status stands for; takes every body shape of WIRE C.
 
@@ -192,13 +192,15 @@ def error_from_response(
     inside a 200 stream, whose status is read from the body. The text is one line: status, the
     service's own words, the request's id, and what to change, for which `asked` is what was asked.
     """
+    from yandex_compat.advice import Asked, advice, is_overflow  # by the time there is an error
+
     lower = _readable(headers, secrets)
     text = without_secrets(secrets, body.decode("utf-8", "replace"))
     message, code, named_status = _read(text)
     if status < 300:
         status = named_status if named_status and 400 <= named_status < 600 else 500
     message = message or httpx.codes.get_reason_phrase(status)
-    kind = _kind(status, message)
+    kind = ContextOverflowError if is_overflow(status, message) else _kind(status)
     request_id = lower.get("x-request-id")
     asked_by = f" (request {request_id})" if request_id else ""
     if client_request_id:
@@ -254,9 +256,7 @@ def _line(text: str) -> str:
     return text if len(text) <= 500 else text[:500] + "…"
 
 
-def _kind(status: int, message: str) -> type[APIError]:
-    if is_overflow(status, message):
-        return ContextOverflowError
+def _kind(status: int) -> type[APIError]:
     if status >= 500:
         return ServerError
     if status < 400:

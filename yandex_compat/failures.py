@@ -1,11 +1,10 @@
 """What went wrong with a request, as errors of ours: with its id, and rid of secrets."""
 
 import re
+from typing import TYPE_CHECKING
 
 import httpx
 
-from yandex_compat.advice import Asked
-from yandex_compat.asked import asked_of
 from yandex_compat.auth import secrets_of
 from yandex_compat.deadlines import Deadline
 from yandex_compat.errors import (
@@ -22,6 +21,9 @@ from yandex_compat.errors import (
 from yandex_compat.logs import RequestLog
 from yandex_compat.reading import StreamReading
 from yandex_compat.settings import Settings
+
+if TYPE_CHECKING:
+    from yandex_compat.advice import Asked
 
 # The headers whose values are blotted out of errors; a shorter value stands in many a text.
 _SECRET_HEADER = re.compile("auth|cookie|credential|key|password|secret|token", re.IGNORECASE)
@@ -61,7 +63,9 @@ class Failures:
         ]
         return (*secrets_of(self._settings.auth), *sent)
 
-    def _asked(self, request: httpx.Request) -> Asked:
+    def _asked(self, request: httpx.Request) -> "Asked":
+        from yandex_compat.asked import asked_of  # by the time there is an error
+
         return asked_of(request, self._settings, self._secrets(request))
 
     def without_secrets(self, request: httpx.Request | None, text: str) -> str:

@@ -5,9 +5,9 @@ from typing import Any, TypedDict, Unpack
 from urllib.parse import quote, urlencode
 
 from yandex_compat.catalogue import model_uri
-from yandex_compat.completion import StoredCompletion, StoredPage
 from yandex_compat.errors import ConfigurationError, MalformedAnswer, UnsupportedError
 from yandex_compat.settings import refuse_unknown_words
+from yandex_compat.stored_pages import StoredCompletion, StoredPage
 from yandex_compat.transport import Outgoing, Transport
 from yandex_compat.wires.chat.stored import (
     PATH,

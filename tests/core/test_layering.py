@@ -210,14 +210,25 @@ def test_the_client_loads_no_framework():
     assert not loaded & {"anyascii", "pyrate_limiter", "tenacity"}  # by the time they are needed
 
 
-def test_langchains_half_loads_no_parsers_and_no_retries():
-    script = "import sys, langchain_yandex_compat; print(*sys.modules)"
+PUT_OFF = {
+    "langchain_yandex_compat": {
+        "langchain_core.tools.base", "langchain_yandex_compat.structured_output",
+    },
+    "llamaindex_yandex_compat": set(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("adapter", PUT_OFF)
+def test_an_adapter_loads_no_more_than_it_takes_to_ask(adapter):
+    script = f"import sys, {adapter}; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     loaded = set(done.stdout.split())
-    assert "langchain_yandex_compat.chat_model" in loaded
-    assert not loaded & {"langchain_yandex_compat.structured_output", "tenacity"}
+    assert "yandex_compat.errors" in loaded
+    asked_later = {"yandex_compat.advice", "yandex_compat.asked", "yandex_compat.stored"}
+    assert not loaded & (PUT_OFF[adapter] | asked_later | {"jwt", "pyrate_limiter", "anyascii"})
+    assert "tenacity" not in loaded or adapter == "llamaindex_yandex_compat"  # LlamaIndex's own
 
 
 BUILT = """

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from yandex_compat.completion import CompletionRequest, StoredCompletion, StoredPage
+from yandex_compat.completion import CompletionRequest
+from yandex_compat.stored_pages import StoredCompletion, StoredPage
 from yandex_compat.tool_calls import CallIds, minting_for
 from yandex_compat.tool_names import ToolNames
 from yandex_compat.wires.chat.decoding import completion_of
