@@ -19,15 +19,10 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def joined(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """One result of the runs by framework, its targets held against all of their metrics.
-
-    ValueError for runs of different machines.
-    """
+    """One result of the runs by framework; ValueError for runs of different machines."""
     first, *others = runs.values()
     if any(one["machine"] != first["machine"] for one in others):
         raise ValueError("The runs are of different machines: run `make bench` for all of it.")
-    metrics = [metric for one in runs.values() for metric in one["metrics"]]
-    found = verdicts(TARGETS, {one.name: one for one in from_json(metrics)})
     return {
         "began": first["began"],
         "minutes": round(sum(one["minutes"] for one in runs.values()), 1),
@@ -36,8 +31,7 @@ def joined(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "machine": first["machine"],
         "load_before": {name: one["load_before"] for name, one in runs.items()},
         "versions": {name: one["versions"] for name, one in runs.items()},
-        "metrics": metrics,
-        "targets": told_targets(found),
+        "metrics": [metric for one in runs.values() for metric in one["metrics"]],
     }
 
 
@@ -47,12 +41,12 @@ def main() -> int:
         name: json.loads((FOUND / f"{name}.json").read_text(encoding="utf-8")) for name in PACKAGES
     }
     result = joined(runs)
-    # What is no whole run is no result.
-    folder = RESULTS if result["whole"] else FOUND
-    told = json.dumps(result, indent=1, ensure_ascii=False)
-    (folder / "results.json").write_text(f"{told}\n", encoding="utf-8")
     measured = from_json(result["metrics"])
     found = verdicts(TARGETS, {one.name: one for one in measured})
+    # What is no whole run is no result.
+    folder = RESULTS if result["whole"] else FOUND
+    told = json.dumps({**result, "targets": told_targets(found)}, indent=1, ensure_ascii=False)
+    (folder / "results.json").write_text(f"{told}\n", encoding="utf-8")
     plot(measured, found, result["machine"], folder / "ratios.png")
     print(tables(measured, found))
     print(f"\n{sum(one.met for one in found)} of {len(found)} targets met.")
