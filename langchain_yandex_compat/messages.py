@@ -303,8 +303,10 @@ def _generation(completion: Completion, asked_model: str, with_headers: bool) ->
 
 
 # Nearly all chunks are a text and nothing else.
-_TEXT_MESSAGES = Copies(AIMessageChunk(content="", response_metadata={"model_provider": PROVIDER}))
-_TEXT_CHUNKS = Copies(ChatGenerationChunk(message=AIMessageChunk(content="")))
+_TEXT_MESSAGES = Copies(
+    AIMessageChunk(content="", response_metadata={"model_provider": PROVIDER}), "content"
+)
+_TEXT_CHUNKS = Copies(ChatGenerationChunk(message=AIMessageChunk(content="")), "message", "text")
 
 
 class ChunkMapper:

@@ -177,8 +177,10 @@ def from_completion(completion: Completion) -> ChatResponse:
 
 
 # Nearly all responses of a stream are a text and nothing else.
-_ANSWERS = Copies(ChatMessage(role=MessageRole.ASSISTANT))
-_RESPONSES = Copies(ChatResponse(message=ChatMessage(role=MessageRole.ASSISTANT)))
+_ANSWERS = Copies(ChatMessage(role=MessageRole.ASSISTANT), "blocks")
+_RESPONSES = Copies(
+    ChatResponse(message=ChatMessage(role=MessageRole.ASSISTANT)), "message", "delta"
+)
 
 
 class GrowingAnswer:

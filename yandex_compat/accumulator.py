@@ -64,6 +64,10 @@ class Accumulator:
         self._logprobs: dict[str, list[Any]] = {}
         self._end: StreamEnd | None = None
 
+    def add_text(self, text: str) -> None:
+        """Add a delta of text alone."""
+        self._text.add(text)
+
     def add(self, delta: Delta) -> None:
         """Add one delta."""
         if delta.replaces_text:

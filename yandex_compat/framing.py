@@ -47,8 +47,21 @@ class SSEFraming:
         """
         if self.failure:
             raise self.failure
-        if not data:
-            return []
+        # Nearly all pieces are one event of one line, which need not be taken apart.
+        if (
+            self._data is None
+            and not self._rest
+            and data.startswith(b"data: {")
+            and data.find(_LF) == len(data) - 2
+            and data.endswith(b"\n\n")
+            and _CR not in data
+            and len(data) <= MAX_EVENT_BYTES
+        ):
+            self._begun = True
+            return [data[6:-2]]
+        return self._taken_apart(data) if data else []
+
+    def _taken_apart(self, data: bytes) -> list[bytes]:
         payloads: list[bytes] = []
         # Pieces of one long line are joined once it is whole, not again with each of them.
         if _LF in data or _CR in data or self._rest.endswith(b"\r"):
@@ -60,7 +73,7 @@ class SSEFraming:
             tail = events.pop()
             short = self._data is None and len(data) <= MAX_EVENT_BYTES
             for event in events:
-                # Nearly all are one line of JSON, which need not be taken apart.
+                # So are several that come together, on a line each.
                 if short and event.startswith(b"data: {") and _LF not in event:
                     self._begun = True
                     payloads.append(event[6:])

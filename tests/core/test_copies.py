@@ -25,21 +25,21 @@ class WithPrivate(BaseModel):
 
 MADE = {
     "LangChain's message": (
-        Copies(AIMessageChunk(content="", response_metadata={"a": "b"})).of(content="x"),
+        Copies(AIMessageChunk(content="", response_metadata={"a": "b"}), "content").of(content="x"),
         AIMessageChunk(content="x", response_metadata={"a": "b"}),
     ),
     "LangChain's chunk": (
-        Copies(ChatGenerationChunk(message=AIMessageChunk(content=""))).of(
+        Copies(ChatGenerationChunk(message=AIMessageChunk(content="")), "message", "text").of(
             message=AIMessageChunk(content="x"), text="x"
         ),
         ChatGenerationChunk(message=AIMessageChunk(content="x")),
     ),
     "LlamaIndex's message": (
-        Copies(ChatMessage(role=MessageRole.ASSISTANT)).of(blocks=[TextBlock(text="x")]),
+        Copies(ChatMessage(role=MessageRole.ASSISTANT), "blocks").of(blocks=[TextBlock(text="x")]),
         ChatMessage(role=MessageRole.ASSISTANT, blocks=[TextBlock(text="x")]),
     ),
     "LlamaIndex's response": (
-        Copies(ChatResponse(message=ChatMessage())).of(message=ChatMessage("x"), delta="x"),
+        Copies(ChatResponse(message=ChatMessage()), "message", "delta").of(message=ChatMessage("x"), delta="x"),
         ChatResponse(message=ChatMessage("x"), delta="x"),
     ),
 }
@@ -62,7 +62,7 @@ def test_an_instance_is_what_validation_makes(made, validated):
 
 
 def test_no_two_instances_share_what_can_change():
-    copies = Copies(Open())
+    copies = Copies(Open(), "number")
     one, other = copies.of(number=1), copies.of(number=2)
     one.names.append("a")
     one.kinds.add(2)
@@ -77,7 +77,7 @@ def test_no_two_instances_share_what_can_change():
 
 def test_what_is_given_stands_for_a_container_too():
     names = ["a"]
-    assert Copies(Open(names=["b"])).of(names=names).names is names
+    assert Copies(Open(names=["b"]), "names").of(names=names).names is names
 
 
 @pytest.mark.parametrize("model", [Open(added=1), WithPrivate()], ids=["extra", "private"])

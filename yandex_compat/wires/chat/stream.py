@@ -94,8 +94,14 @@ class StreamDecoder(DeltaDecoder):
         delta = choice.get("delta") or self._nothing(choice)
         if (reason := choice.get("finish_reason")) is not None:
             self.end.finish_reason = text_or_none(reason) or self.end.finish_reason
+        text = delta.get("content")
+        if text and len(delta) == 1 and reason is None and not choice.get("logprobs"):
+            # As nearly all are.
+            if text := self._text.feed(text):
+                self._received.add_text(text)
+            return [Delta(text)] if text else []
         added = Delta()
-        if text := delta.get("content"):
+        if text:
             if reason == "content_filter":
                 self._text = SurrogateJoiner()
                 added.replaces_text = added.filtered = True
