@@ -11,10 +11,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "accumulator": ["Accumulator"],
-    "auth": [
-        "ApiKeyAuth", "CallableAuth", "IamTokenAuth", "MetadataAuth", "OAuthAuth",
-        "ServiceAccountAuth",
-    ],
+    "auth": ["ApiKeyAuth", "CallableAuth", "IamTokenAuth"],
     "catalogue": ["Model", "ModelProfile", "profile_for"],
     "client": ["YandexClient"],
     "completion": [
@@ -27,6 +24,7 @@ _HOMES = {
         "NotFoundError", "PermissionDeniedError", "RateLimitError", "RequestTimedOut",
         "ServerError", "StreamInterrupted", "ToolChoiceIgnored", "UnsupportedError", "YandexError",
     ],
+    "exchanged_auth": ["MetadataAuth", "OAuthAuth", "ServiceAccountAuth"],
     "messages": ["ImagePart", "Message", "TextPart", "ToolCall"],
     "operations": ["Operation"],
     "plain_http": ["InsecureConnectionWarning"],
@@ -40,9 +38,6 @@ if TYPE_CHECKING:
     from yandex_compat.auth import ApiKeyAuth as ApiKeyAuth
     from yandex_compat.auth import CallableAuth as CallableAuth
     from yandex_compat.auth import IamTokenAuth as IamTokenAuth
-    from yandex_compat.auth import MetadataAuth as MetadataAuth
-    from yandex_compat.auth import OAuthAuth as OAuthAuth
-    from yandex_compat.auth import ServiceAccountAuth as ServiceAccountAuth
     from yandex_compat.catalogue import Model as Model
     from yandex_compat.catalogue import ModelProfile as ModelProfile
     from yandex_compat.catalogue import profile_for as profile_for
@@ -73,6 +68,9 @@ if TYPE_CHECKING:
     from yandex_compat.errors import ToolChoiceIgnored as ToolChoiceIgnored
     from yandex_compat.errors import UnsupportedError as UnsupportedError
     from yandex_compat.errors import YandexError as YandexError
+    from yandex_compat.exchanged_auth import MetadataAuth as MetadataAuth
+    from yandex_compat.exchanged_auth import OAuthAuth as OAuthAuth
+    from yandex_compat.exchanged_auth import ServiceAccountAuth as ServiceAccountAuth
     from yandex_compat.messages import ImagePart as ImagePart
     from yandex_compat.messages import Message as Message
     from yandex_compat.messages import TextPart as TextPart

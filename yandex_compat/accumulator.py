@@ -36,6 +36,8 @@ class _Pieces:
 
 @dataclass(slots=True)
 class _OpenCall:
+    """A call that may go on."""
+
     id: str = ""
     name: str = ""
     arguments: _Pieces = field(default_factory=_Pieces)

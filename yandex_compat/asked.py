@@ -7,16 +7,9 @@ import httpx
 
 from yandex_compat import catalogue
 from yandex_compat.advice import Asked
-from yandex_compat.auth import (
-    ApiKeyAuth,
-    CallableAuth,
-    IamTokenAuth,
-    MetadataAuth,
-    OAuthAuth,
-    ServiceAccountAuth,
-    looks_like,
-)
+from yandex_compat.auth import ApiKeyAuth, CallableAuth, IamTokenAuth, looks_like
 from yandex_compat.errors import without_secrets
+from yandex_compat.exchanged_auth import MetadataAuth, OAuthAuth, ServiceAccountAuth
 from yandex_compat.hidden import Hidden
 from yandex_compat.settings import Settings
 

@@ -1,11 +1,12 @@
-"""Credentials as httpx.Auth flows; none shows its secret in repr or str."""
+"""Credentials that are sent as they are, or as a function gives them: httpx.Auth flows.
 
-import os
+None shows its secret in repr or str.
+"""
+
 import re
 from collections.abc import AsyncGenerator, Callable, Generator, Hashable
 from concurrent.futures import Future
 from contextlib import contextmanager
-from functools import partial
 from hashlib import sha256
 from inspect import isawaitable, iscoroutine, iscoroutinefunction
 from types import MethodType
@@ -13,12 +14,8 @@ from typing import Any
 
 import httpx
 
-from yandex_compat import iam
-from yandex_compat.endpoints import host_of
 from yandex_compat.errors import ConfigurationError, ConnectionFailed, YandexError
 from yandex_compat.hidden import Hidden
-from yandex_compat.iam_tokens import IamToken, TokenKeeper, shared_keeper
-from yandex_compat.plain_http import check_plain_http
 from yandex_compat.threads import in_thread, until_done
 
 _CREDENTIAL = re.compile(r"[\w.~+/=-]+", re.ASCII)
@@ -32,7 +29,8 @@ def looks_like(text: Hidden[str]) -> str | None:
     return next(kinds, None)
 
 
-def _checked(word: str, secret: Hidden[Any]) -> Hidden[str]:
+def checked_credential(word: str, secret: Hidden[Any]) -> Hidden[str]:
+    """A credential that can be sent; ConfigurationError, naming the word, for any other."""
     if not isinstance(secret.shown(), str):
         raise ConfigurationError(f"{word} must be a text, not {type(secret.shown()).__name__}.")
     if not _CREDENTIAL.fullmatch(secret.shown()):
@@ -43,7 +41,21 @@ def _checked(word: str, secret: Hidden[Any]) -> Hidden[str]:
     return secret
 
 
-class _HeaderAuth(httpx.Auth):
+class KnownAuth(httpx.Auth):
+    """A credential that says what must not show of it, and whose quota it takes."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never show in a text."""
+        raise NotImplementedError
+
+    @property
+    def identity(self) -> Hashable:
+        """What is the same for two who share a quota; of a secret, no more than a digest."""
+        raise NotImplementedError
+
+
+class _HeaderAuth(KnownAuth):
     """Sends one secret in the Authorization header."""
 
     scheme: str
@@ -52,7 +64,7 @@ class _HeaderAuth(httpx.Auth):
     def __init__(self, secret: str) -> None:
         hidden = Hidden(secret)
         del secret
-        self._secret = _checked(self.word, hidden)
+        self._secret = checked_credential(self.word, hidden)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -87,134 +99,7 @@ class IamTokenAuth(_HeaderAuth):
     word = "iam_token"
 
 
-class _TokenAuth(httpx.Auth):
-    """Sends an IAM token that is had anew before it expires, once for all of a process.
-
-    A 401 has one more token asked for, and the request sent once more with it.
-    """
-
-    def __init__(self, *source: Hashable) -> None:
-        parts = "\0".join(map(repr, (type(self).__name__, *source)))
-        self._source = sha256(parts.encode()).digest()
-        self._kept: TokenKeeper | None = None
-
-    def _exchange(self) -> Callable[[], IamToken]:
-        """What has a token, and holds no more than it takes: it outlives the credential."""
-        raise NotImplementedError
-
-    @property
-    def _keeper(self) -> TokenKeeper:
-        if self._kept is None:
-            self._kept = shared_keeper(self._source, self._exchange())
-        return self._kept
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """What must never show in a text."""
-        return self._keeper.secrets
-
-    @property
-    def identity(self) -> Hashable:
-        """What is the same for two who share a quota; of a secret, no more than a digest."""
-        return self._source
-
-    def sync_auth_flow(
-        self, request: httpx.Request
-    ) -> Generator[httpx.Request, httpx.Response, None]:
-        """Add the header, once more after a 401."""
-        token = Hidden(self._keeper.token(_patience(request)))
-        response = yield _bearing(request, token)
-        if response.status_code == httpx.codes.UNAUTHORIZED:
-            self._keeper.reject(token.shown())
-            yield _bearing(request, Hidden(self._keeper.token(_patience(request))))
-
-    async def async_auth_flow(
-        self, request: httpx.Request
-    ) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Add the header, once more after a 401."""
-        token = Hidden(await self._keeper.atoken(_patience(request)))
-        response = yield _bearing(request, token)
-        if response.status_code == httpx.codes.UNAUTHORIZED:
-            self._keeper.reject(token.shown())
-            yield _bearing(request, Hidden(await self._keeper.atoken(_patience(request))))
-
-    def seconds_left(self, timeout: float | None = None) -> float:
-        """Seconds until the token ends that requests go out with; one is had where there is none.
-
-        Raises what a request would; RequestTimedOut where it takes more than `timeout` seconds.
-        """
-        return self._keeper.seconds_left(timeout)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_kept": None}
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(***)"
-
-
-class ServiceAccountAuth(_TokenAuth):
-    """A service account's authorized key, a JWT of which is exchanged for IAM tokens.
-
-    `key` is the path of its file, its JSON text or a dict. Needs the extra `iam`. A `url` of plain
-    http to a public host is refused, unless `allow_http`.
-    """
-
-    def __init__(self, key: object, *, url: str = iam.TOKENS_URL, allow_http: bool = False) -> None:
-        hidden = Hidden(key)
-        del key
-        _check_url(url, allow_http=allow_http)
-        self._key = iam.authorized_key(hidden)
-        self._url = url
-        super().__init__(self._key.id, self._key.private_key.shown(), url)
-
-    def _exchange(self) -> Callable[[], IamToken]:
-        key, url = self._key, self._url
-        return lambda: iam.exchanged(url, "jwt", key.signed())
-
-
-class OAuthAuth(_TokenAuth):
-    """An OAuth token of a Yandex account, exchanged for IAM tokens.
-
-    A `url` of plain http to a public host is refused, unless `allow_http`.
-    """
-
-    def __init__(self, token: str, *, url: str = iam.TOKENS_URL, allow_http: bool = False) -> None:
-        hidden = Hidden(token)
-        del token
-        _check_url(url, allow_http=allow_http)
-        self._token = _checked("The OAuth token (YC_OAUTH_TOKEN)", hidden)
-        self._url = url
-        super().__init__(self._token.shown(), url)
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """What must never show in a text."""
-        return (self._token.shown(), *super().secrets)
-
-    def _exchange(self) -> Callable[[], IamToken]:
-        return partial(iam.exchanged, self._url, "yandexPassportOauthToken", self._token)
-
-
-class MetadataAuth(_TokenAuth):
-    """The service account of the virtual machine that this runs on.
-
-    `url` is where its metadata are, by default YC_METADATA_ADDR or 169.254.169.254. A public host
-    is refused over plain http, unless `allow_http`.
-    """
-
-    def __init__(self, *, url: str | None = None, allow_http: bool = False) -> None:
-        self._url = iam.address_of_machine(
-            url or os.environ.get("YC_METADATA_ADDR") or iam.METADATA_ADDRESS
-        )
-        # Plain http is what this is documented with (WIRE Endpoints): nothing to warn of.
-        _check_url(self._url, allow_http=allow_http, warns=False)
-        super().__init__(self._url)
-
-    def _exchange(self) -> Callable[[], IamToken]:
-        return partial(iam.of_machine, self._url)
-
-
-class CallableAuth(httpx.Auth):
+class CallableAuth(KnownAuth):
     """A function of your own that gives an IAM token, asked before each request.
 
     It keeps the token fresh itself. A plain one is run in a thread where others must not wait for
@@ -252,18 +137,18 @@ class CallableAuth(httpx.Auth):
     ) -> Generator[httpx.Request, httpx.Response, None]:
         """Add the header, once more after a 401."""
         token = self._token()
-        response = yield _bearing(request, token)
+        response = yield bearing(request, token)
         if response.status_code == httpx.codes.UNAUTHORIZED:
-            yield _bearing(request, self._token())
+            yield bearing(request, self._token())
 
     async def async_auth_flow(
         self, request: httpx.Request
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Add the header, once more after a 401."""
         token = await self._atoken()
-        response = yield _bearing(request, token)
+        response = yield bearing(request, token)
         if response.status_code == httpx.codes.UNAUTHORIZED:
-            yield _bearing(request, await self._atoken())
+            yield bearing(request, await self._atoken())
 
     def _token(self) -> Hidden[str]:
         with _failing_function():
@@ -293,7 +178,7 @@ class CallableAuth(httpx.Auth):
         return self._noted(token)
 
     def _noted(self, token: Hidden[Any]) -> Hidden[str]:
-        self._last = _checked("What the function of auth gave", token)
+        self._last = checked_credential("What the function of auth gave", token)
         return self._last
 
     def __getstate__(self) -> dict[str, Any]:
@@ -326,18 +211,6 @@ def _failing_function() -> Generator[None, None, None]:
         ) from error
 
 
-def _check_url(url: object, *, allow_http: bool, warns: bool = True) -> None:
-    """Refuse what a secret can't be sent to, or must not."""
-    try:
-        parsed = httpx.URL(url) if isinstance(url, str) else httpx.URL()
-    except httpx.InvalidURL:
-        parsed = httpx.URL()
-    if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise ConfigurationError(f"url is not a web address: write it like {iam.TOKENS_URL!r}.")
-    if parsed.scheme == "http":
-        check_plain_http("url", host_of(parsed), allowed=allow_http, warns=warns)
-
-
 class _Same:
     """Stands in a key for one object, or one method of it, whatever it takes for its equals."""
 
@@ -359,25 +232,17 @@ class _Same:
         return tuple(map(id, self._parts))
 
 
-_OURS = (_HeaderAuth, _TokenAuth, CallableAuth)
-
-
 def secrets_of(auth: httpx.Auth) -> tuple[str, ...]:
     """The secrets a credential knows of; () for one that is not ours."""
-    return auth.secrets if isinstance(auth, _OURS) else ()
+    return auth.secrets if isinstance(auth, KnownAuth) else ()
 
 
 def identity_of(auth: httpx.Auth) -> Hashable:
     """What two credentials of one quota have in common; of one that is not ours, itself."""
-    return auth.identity if isinstance(auth, _OURS) else _Same(auth)
+    return auth.identity if isinstance(auth, KnownAuth) else _Same(auth)
 
 
-def _patience(request: httpx.Request) -> float | None:
-    """Seconds to wait for a token: as long as for the answer's first byte."""
-    seconds: float | None = request.extensions.get("timeout", {}).get("read")
-    return seconds
-
-
-def _bearing(request: httpx.Request, token: Hidden[str]) -> httpx.Request:
+def bearing(request: httpx.Request, token: Hidden[str]) -> httpx.Request:
+    """The request, with an IAM token in its header."""
     request.headers["Authorization"] = f"Bearer {token.shown()}"
     return request

@@ -9,14 +9,7 @@ from typing import Any
 
 import httpx
 
-from yandex_compat.auth import (
-    ApiKeyAuth,
-    CallableAuth,
-    IamTokenAuth,
-    OAuthAuth,
-    ServiceAccountAuth,
-    looks_like,
-)
+from yandex_compat.auth import ApiKeyAuth, CallableAuth, IamTokenAuth, looks_like
 from yandex_compat.catalogue import is_folder
 from yandex_compat.endpoints import DEFAULTS, Endpoints, endpoints_of, host_of
 from yandex_compat.errors import ConfigurationError
@@ -200,13 +193,19 @@ def refuse_unknown_words(owner: str, given: Iterable[str], known: Iterable[str])
         raise ConfigurationError(f"{owner} does not know the word {word!r}. {hint}")
 
 
-CREDENTIALS: Mapping[str, Callable[..., httpx.Auth]] = {
-    "YC_API_KEY": ApiKeyAuth,
-    "YC_IAM_TOKEN": IamTokenAuth,
-    "YC_SERVICE_ACCOUNT_KEY_FILE": ServiceAccountAuth,
-    "YC_OAUTH_TOKEN": OAuthAuth,
-}
+CREDENTIALS = ("YC_API_KEY", "YC_IAM_TOKEN", "YC_SERVICE_ACCOUNT_KEY_FILE", "YC_OAUTH_TOKEN")
 """The environment's names of credentials, of which the first that is set is taken."""
+
+
+def kind_of_credential(name: str) -> Callable[..., httpx.Auth]:
+    """The class of what the environment holds under one of those names."""
+    if name == "YC_API_KEY":
+        return ApiKeyAuth
+    if name == "YC_IAM_TOKEN":
+        return IamTokenAuth
+    from yandex_compat.exchanged_auth import OAuthAuth, ServiceAccountAuth  # most do without
+
+    return OAuthAuth if name == "YC_OAUTH_TOKEN" else ServiceAccountAuth
 
 
 def _resolve_auth(given: HiddenWords) -> httpx.Auth:
@@ -228,9 +227,9 @@ def _resolve_auth(given: HiddenWords) -> httpx.Auth:
         return ApiKeyAuth(given["api_key"])
     if given["iam_token"] is not None:
         return IamTokenAuth(given["iam_token"])
-    for name, kind in CREDENTIALS.items():
+    for name in CREDENTIALS:
         if os.environ.get(name):
-            return kind(os.environ[name])
+            return kind_of_credential(name)(os.environ[name])
     raise ConfigurationError(
         "No credential: pass api_key=… or iam_token=…, or set YC_API_KEY, YC_IAM_TOKEN, "
         "YC_SERVICE_ACCOUNT_KEY_FILE or YC_OAUTH_TOKEN. On a virtual machine of Yandex Cloud, pass "

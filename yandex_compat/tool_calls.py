@@ -84,6 +84,8 @@ class CallIds:
 
 @dataclass(slots=True)
 class _OpenCall:
+    """A call that may go on."""
+
     index: int
     arguments: GrowingText = field(default_factory=GrowingText)
     name: str = ""

@@ -39,7 +39,9 @@ MADE = {
         ChatMessage(role=MessageRole.ASSISTANT, blocks=[TextBlock(text="x")]),
     ),
     "LlamaIndex's response": (
-        Copies(ChatResponse(message=ChatMessage()), "message", "delta").of(message=ChatMessage("x"), delta="x"),
+        Copies(ChatResponse(message=ChatMessage()), "message", "delta").of(
+            message=ChatMessage("x"), delta="x"
+        ),
         ChatResponse(message=ChatMessage("x"), delta="x"),
     ),
 }

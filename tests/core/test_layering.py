@@ -14,7 +14,8 @@ EMULATOR = CORE / "emulator"
 FRAMEWORKS = {"langchain_core", "langchain", "llama_index"}
 SPEAKS_HTTP = {
     "client.py", "auth.py", "errors.py", "settings.py", "pools.py", "bodies.py", "reading.py",
-    "failures.py", "transport.py", "endpoints.py", "iam.py", "asked.py", "logs.py",
+    "failures.py", "transport.py", "endpoints.py", "iam.py", "exchanged_auth.py", "asked.py",
+    "logs.py",
 }  # fmt: skip
 # What of the core an adapter may name: nothing that sends, frames or encodes.
 INNER = {
@@ -130,9 +131,9 @@ def test_only_the_client_and_its_pools_await(
     awaits = [node for node in nodes if isinstance(node, ast.Await | ast.AsyncFunctionDef)]
     # connection.py hands `aclose` on to the client.
     assert not awaits or path.name in {
-        "client.py", "transport.py", "stored.py", "pools.py", "auth.py", "limits.py",
-        "connection.py", "batches.py", "iam_tokens.py", "bodies.py", "places.py", "limiters.py",
-        "threads.py",
+        "client.py", "transport.py", "stored.py", "pools.py", "auth.py", "exchanged_auth.py",
+        "limits.py", "connection.py", "batches.py", "iam_tokens.py", "bodies.py", "places.py",
+        "limiters.py", "threads.py",
     }  # fmt: skip
 
 
@@ -213,8 +214,9 @@ def test_the_client_loads_no_framework():
 PUT_OFF = {
     "langchain_yandex_compat": {
         "langchain_core.tools.base", "langchain_yandex_compat.structured_output",
+        "langchain_yandex_compat.embeddings",
     },
-    "llamaindex_yandex_compat": set(),
+    "llamaindex_yandex_compat": {"llamaindex_yandex_compat.embedding"},
 }  # fmt: skip
 
 
@@ -226,13 +228,15 @@ def test_an_adapter_loads_no_more_than_it_takes_to_ask(adapter):
     )
     loaded = set(done.stdout.split())
     assert "yandex_compat.errors" in loaded
-    asked_later = {"yandex_compat.advice", "yandex_compat.asked", "yandex_compat.stored"}
+    asked_later = {
+        f"yandex_compat.{name}" for name in ("advice", "asked", "stored", "exchanged_auth", "iam")
+    }
     assert not loaded & (PUT_OFF[adapter] | asked_later | {"jwt", "pyrate_limiter", "anyascii"})
     assert "tenacity" not in loaded or adapter == "llamaindex_yandex_compat"  # LlamaIndex's own
 
 
 BUILT = """
-import {module}
+from {module} import *
 from pydantic import BaseModel
 
 def kinds(kind):

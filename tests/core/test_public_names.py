@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+import langchain_yandex_compat
+import llamaindex_yandex_compat
 import yandex_compat
 
 NAMES = [
@@ -92,3 +94,22 @@ def test_type_checkers_see_the_same_names():
     source = yandex_compat.__loader__.get_source("yandex_compat")
     typed = {line.split()[-1] for line in source.splitlines() if line.startswith("    from ")}
     assert typed == set(NAMES) - {"__version__"}
+
+
+@pytest.mark.parametrize(
+    ("adapter", "names"),
+    [
+        (
+            langchain_yandex_compat,
+            ["ChatYandex", "YandexEmbeddings", "__version__", "init_chat_model"],
+        ),
+        (llamaindex_yandex_compat, ["YandexEmbedding", "YandexLLM", "__version__"]),
+    ],
+    ids=["langchain", "llamaindex"],
+)
+def test_an_adapter_has_these_names_and_no_others(adapter, names):
+    assert dir(adapter) == adapter.__all__ == names
+    for name in names:
+        assert getattr(adapter, name).__doc__
+    with pytest.raises(AttributeError, match="'Nothing'"):
+        adapter.Nothing  # noqa: B018

@@ -12,11 +12,12 @@ from urllib.request import getproxies
 
 import httpx
 
-from yandex_compat.auth import MetadataAuth, OAuthAuth, ServiceAccountAuth, looks_like, secrets_of
+from yandex_compat.auth import looks_like, secrets_of
 from yandex_compat.client import YandexClient
 from yandex_compat.errors import ConfigurationError, without_secrets
+from yandex_compat.exchanged_auth import MetadataAuth, OAuthAuth, ServiceAccountAuth
 from yandex_compat.hidden import Hidden
-from yandex_compat.settings import CREDENTIALS
+from yandex_compat.settings import CREDENTIALS, kind_of_credential
 
 KNOWN = (*CREDENTIALS, "YC_FOLDER_ID", "YC_METADATA_ADDR")
 """The variables that are read."""
@@ -94,9 +95,10 @@ class Account:
                 + _ON_THE_EMULATOR
             )
         words: dict[str, Any] = {}
-        if self.options.iam_url and CREDENTIALS[name] in (ServiceAccountAuth, OAuthAuth):
+        kind = kind_of_credential(name)
+        if self.options.iam_url and kind in (ServiceAccountAuth, OAuthAuth):
             words = {"url": self.options.iam_url, "allow_http": self.options.allow_http}
-        return Credential(CREDENTIALS[name](os.environ[name], **words), name)
+        return Credential(kind(os.environ[name], **words), name)
 
     def client(self, **words: Any) -> YandexClient:
         """A client that asks each thing once; `words` are its own and win."""

@@ -15,13 +15,7 @@ import httpx
 from yandex_compat import catalogue
 from yandex_compat.advice import Asked, advice
 from yandex_compat.asked import trait_of_credential
-from yandex_compat.auth import (
-    ApiKeyAuth,
-    IamTokenAuth,
-    MetadataAuth,
-    OAuthAuth,
-    ServiceAccountAuth,
-)
+from yandex_compat.auth import ApiKeyAuth, IamTokenAuth
 from yandex_compat.catalogue import Model, folder_of
 from yandex_compat.commands.account import Account
 from yandex_compat.commands.finding import Finding, Status
@@ -38,11 +32,12 @@ from yandex_compat.errors import (
     YandexError,
     error_from_response,
 )
+from yandex_compat.exchanged_auth import MetadataAuth, OAuthAuth, ServiceAccountAuth
 from yandex_compat.hidden import Hidden
 from yandex_compat.iam import TOKENS_URL
 from yandex_compat.messages import Message
 from yandex_compat.plain_http import InsecureConnectionWarning, is_loopback
-from yandex_compat.settings import CREDENTIALS, checked_url
+from yandex_compat.settings import CREDENTIALS, checked_url, kind_of_credential
 
 _PATHS = {"chat": "/models", "completion": "/completion"}
 NAMES = {"chat": "chat", "completion": "native"}
@@ -155,7 +150,8 @@ def proxies(case: Case) -> Finding:
 
 def _kind_of_credential() -> object:
     """The class of the environment's credential; None where there is none."""
-    return next((kind for name, kind in CREDENTIALS.items() if os.environ.get(name)), None)
+    name = next((name for name in CREDENTIALS if os.environ.get(name)), None)
+    return kind_of_credential(name) if name else None
 
 
 def _is_address(text: str) -> bool:
