@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 __all__ = ["ChatYandex", "YandexEmbeddings", "__version__", "init_chat_model"]
 
 
-def __getattr__(name: str) -> object:
-    if name != "YandexEmbeddings":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # Who only chats does without.
-    from langchain_yandex_compat.embeddings import YandexEmbeddings
+if not TYPE_CHECKING:  # which would take any name
 
-    globals()[name] = YandexEmbeddings
-    return YandexEmbeddings
+    def __getattr__(name: str) -> object:
+        if name != "YandexEmbeddings":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        # Who only chats does without.
+        from langchain_yandex_compat.embeddings import YandexEmbeddings
+
+        globals()[name] = YandexEmbeddings
+        return YandexEmbeddings
 
 
 def __dir__() -> list[str]:

@@ -37,7 +37,7 @@ from yandex_compat.parameters import request_from_words
 from yandex_compat.token_estimate import estimated_tokens, tokens_of
 
 if TYPE_CHECKING:
-    from langchain_core.tools import BaseTool  # who binds tools has loaded it
+    from langchain_core.tools import BaseTool  # for annotations only
 
 
 class ChatYandex(BaseChatModel, Generation, YandexConnection):

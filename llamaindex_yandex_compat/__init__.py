@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 __all__ = ["YandexEmbedding", "YandexLLM", "__version__"]
 
 
-def __getattr__(name: str) -> object:
-    if name != "YandexEmbedding":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # Who only chats does without.
-    from llamaindex_yandex_compat.embedding import YandexEmbedding
+if not TYPE_CHECKING:  # which would take any name
 
-    globals()[name] = YandexEmbedding
-    return YandexEmbedding
+    def __getattr__(name: str) -> object:
+        if name != "YandexEmbedding":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        # Who only chats does without.
+        from llamaindex_yandex_compat.embedding import YandexEmbedding
+
+        globals()[name] = YandexEmbedding
+        return YandexEmbedding
 
 
 def __dir__() -> list[str]:

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from llama_index.core.llms import ChatMessage
 
-from benchmarks import arithmetic, machine, server, subjects
+from benchmarks import arithmetic, machine, server, subjects, tell
 from benchmarks.arithmetic import ENDS, VALUE, Measured, Spread, Target, verdict, verdicts
 from benchmarks.machine import PACKAGES
 from benchmarks.measures import FULL, QUICK, Bench, FirstChunk, Metric, Timed, WrongAnswer, metrics
@@ -22,7 +22,6 @@ from benchmarks.report import as_json, from_json, summary, tables, told_targets
 from benchmarks.run import measure
 from benchmarks.subjects import FLOOR, OURS, Subject
 from benchmarks.targets import HOOKS, TARGETS
-from benchmarks.tell import joined
 
 TOOL = {
     "type": "function",
@@ -436,13 +435,28 @@ def found_of(name: str, **other: Any) -> dict[str, Any]:
 
 def test_what_was_found_of_both_frameworks_is_one_result():
     runs = {"langchain": found_of("langchain.invoke"), "llamaindex": found_of("llamaindex.chat")}
-    result = joined(runs)
+    result = tell.joined(runs)
     assert [one["name"] for one in result["metrics"]] == ["langchain.invoke", "llamaindex.chat"]
     assert result["versions"]["llamaindex"] == {"openai": "llamaindex.chat"}
     assert (result["minutes"], result["whole"]) == (6, True)
-    assert not joined({**runs, "llamaindex": found_of("x", whole=False)})["whole"]
+    assert not tell.joined({**runs, "llamaindex": found_of("x", whole=False)})["whole"]
     with pytest.raises(ValueError, match="different machines"):
-        joined({**runs, "llamaindex": found_of("x", machine={"cpu": "d"})})
+        tell.joined({**runs, "llamaindex": found_of("x", machine={"cpu": "d"})})
+
+
+def test_what_is_told_of_a_run_holds_the_targets(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(tell, "FOUND", tmp_path)
+    monkeypatch.setattr(tell, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(tell, "plot", lambda *_: None)  # which needs more than tests have
+    (tmp_path / "results").mkdir()
+    for name, metric in (("langchain", "langchain.invoke"), ("llamaindex", "llamaindex.chat")):
+        (tmp_path / f"{name}.json").write_text(json.dumps(found_of(metric)))
+    assert tell.main() == 0
+    told = json.loads((tmp_path / "results" / "results.json").read_text())
+    assert [(one["metric"], one["seen"]) for one in told["targets"]] == [
+        ("langchain.invoke", 0.5), ("llamaindex.chat", 0.5)
+    ]  # fmt: skip
+    assert "2 of 2 targets met." in capsys.readouterr().out
 
 
 def test_each_framework_has_its_part_of_the_metrics():

@@ -87,12 +87,14 @@ if TYPE_CHECKING:
 __all__ = sorted([*_HOME_OF, "__version__"])
 
 
-def __getattr__(name: str) -> object:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'yandex_compat' has no attribute {name!r}")
-    value: object = getattr(import_module(f"yandex_compat.{_HOME_OF[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # which would take any name
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOME_OF:
+            raise AttributeError(f"module 'yandex_compat' has no attribute {name!r}")
+        value: object = getattr(import_module(f"yandex_compat.{_HOME_OF[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

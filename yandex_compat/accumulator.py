@@ -36,7 +36,7 @@ class _Pieces:
 
 @dataclass(slots=True)
 class _OpenCall:
-    """A call that may go on."""
+    """A call whose pieces may still come."""
 
     id: str = ""
     name: str = ""

@@ -153,7 +153,7 @@ class YandexClient:
     @property
     def stored(self) -> "StoredCompletions":
         """The completions that a server has kept."""
-        from yandex_compat.stored import StoredCompletions  # which the service does not have
+        from yandex_compat.stored import StoredCompletions  # Yandex Cloud keeps none
 
         return StoredCompletions(self._transport)
 

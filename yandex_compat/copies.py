@@ -34,14 +34,15 @@ class Copies(Generic[_Model]):
         self._containers = [
             (word, value)
             for word, value in self._values.items()
-            if isinstance(value, dict | list | set) and word not in given
+            if isinstance(value, dict | list | set)
         ]
 
     def of(self, **values: Any) -> _Model:
         """An instance with the values of all words that differ, which are not validated."""
         own = self._values | values
         for word, container in self._containers:
-            own[word] = container.copy()
+            if word not in values:
+                own[word] = container.copy()
         if self._has_more:  # a framework's next version may have it
             made = self._model.model_copy(update=own, deep=True)
         else:

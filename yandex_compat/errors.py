@@ -192,7 +192,7 @@ def error_from_response(
     inside a 200 stream, whose status is read from the body. The text is one line: status, the
     service's own words, the request's id, and what to change, for which `asked` is what was asked.
     """
-    from yandex_compat.advice import Asked, advice, is_overflow  # by the time there is an error
+    from yandex_compat.advice import Asked, advice, is_overflow  # loaded with the client
 
     lower = _readable(headers, secrets)
     text = without_secrets(secrets, body.decode("utf-8", "replace"))

@@ -34,10 +34,13 @@ _NEVER_SENT = (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError)
 class Failures:
     """Makes the errors of requests that go out with one client's settings."""
 
-    __slots__ = ("_settings",)
+    __slots__ = ("_asked_of", "_settings")
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        # What only errors need is loaded by now: once there is one, no file may be left to open.
+        from yandex_compat.asked import asked_of
+
+        self._settings, self._asked_of = settings, asked_of
 
     def refuse_bad_status(self, response: httpx.Response) -> None:
         """Raise the error that a bad status stands for, with or without the body it came with."""
@@ -64,9 +67,7 @@ class Failures:
         return (*secrets_of(self._settings.auth), *sent)
 
     def _asked(self, request: httpx.Request) -> "Asked":
-        from yandex_compat.asked import asked_of  # by the time there is an error
-
-        return asked_of(request, self._settings, self._secrets(request))
+        return self._asked_of(request, self._settings, self._secrets(request))
 
     def without_secrets(self, request: httpx.Request | None, text: str) -> str:
         """A text with what must not be repeated blotted out, such as a request's credential."""

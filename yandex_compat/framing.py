@@ -73,7 +73,7 @@ class SSEFraming:
             tail = events.pop()
             short = self._data is None and len(data) <= MAX_EVENT_BYTES
             for event in events:
-                # So are several that come together, on a line each.
+                # Nor need several that come together, each on one line.
                 if short and event.startswith(b"data: {") and _LF not in event:
                     self._begun = True
                     payloads.append(event[6:])

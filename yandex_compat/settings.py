@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+import yandex_compat
 from yandex_compat.auth import ApiKeyAuth, CallableAuth, IamTokenAuth, looks_like
 from yandex_compat.catalogue import is_folder
 from yandex_compat.endpoints import DEFAULTS, Endpoints, endpoints_of, host_of
@@ -193,19 +194,19 @@ def refuse_unknown_words(owner: str, given: Iterable[str], known: Iterable[str])
         raise ConfigurationError(f"{owner} does not know the word {word!r}. {hint}")
 
 
-CREDENTIALS = ("YC_API_KEY", "YC_IAM_TOKEN", "YC_SERVICE_ACCOUNT_KEY_FILE", "YC_OAUTH_TOKEN")
-"""The environment's names of credentials, of which the first that is set is taken."""
+CREDENTIALS = {
+    "YC_API_KEY": "ApiKeyAuth",
+    "YC_IAM_TOKEN": "IamTokenAuth",
+    "YC_SERVICE_ACCOUNT_KEY_FILE": "ServiceAccountAuth",
+    "YC_OAUTH_TOKEN": "OAuthAuth",
+}
+"""The environment's names of credentials, of which the first that is set is taken, and classes."""
 
 
 def kind_of_credential(name: str) -> Callable[..., httpx.Auth]:
     """The class of what the environment holds under one of those names."""
-    if name == "YC_API_KEY":
-        return ApiKeyAuth
-    if name == "YC_IAM_TOKEN":
-        return IamTokenAuth
-    from yandex_compat.exchanged_auth import OAuthAuth, ServiceAccountAuth  # most do without
-
-    return OAuthAuth if name == "YC_OAUTH_TOKEN" else ServiceAccountAuth
+    kind: Callable[..., httpx.Auth] = getattr(yandex_compat, CREDENTIALS[name])
+    return kind
 
 
 def _resolve_auth(given: HiddenWords) -> httpx.Auth:

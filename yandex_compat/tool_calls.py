@@ -84,7 +84,7 @@ class CallIds:
 
 @dataclass(slots=True)
 class _OpenCall:
-    """A call that may go on."""
+    """A call that is not given out to its end."""
 
     index: int
     arguments: GrowingText = field(default_factory=GrowingText)

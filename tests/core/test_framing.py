@@ -1,5 +1,8 @@
 """Server-sent events, cut anywhere."""
 
+from collections.abc import Iterable
+from itertools import product
+
 import pytest
 
 from yandex_compat import framing
@@ -50,6 +53,33 @@ every_stream = pytest.mark.parametrize(("data", "expected"), STREAMS.values(), i
 @every_stream
 def test_payloads(data, expected):
     assert payloads(data) == expected
+
+
+PIECES = (
+    b'data: {"a":1}\n\n', b'data: {"a"\n', b":2}\n\n", b"da", b'ta: {"b":1}\n\n', b"\r", b"\n",
+    b"\xef\xbb\xbf", b"data: {a\rb\n\n", b'data: {"c":1}\r\n\r\n', b'{"d":', b"<p>\n\n",
+    b"data: {%s}\n\n" % (b"x" * 60), b'data: {"e":1}\n\ndata: {"f":1}\n\n',
+)  # fmt: skip
+
+
+def fed(pieces: Iterable[bytes]) -> tuple[list[bytes], bytes | None, bool]:
+    """The payloads, the stray line, and whether it failed."""
+    frames, found = SSEFraming(), []
+    try:
+        for piece in pieces:
+            found += frames.feed(piece)
+        found += frames.close()
+    except FramingError:
+        return found, frames.stray, True
+    return found, frames.stray, False
+
+
+@pytest.mark.parametrize("first", PIECES)
+def test_pieces_say_what_their_bytes_say_one_by_one(monkeypatch, first):
+    monkeypatch.setattr(framing, "MAX_EVENT_BYTES", 50)
+    for pieces in product([first], PIECES, PIECES):
+        data = b"".join(pieces)
+        assert fed(pieces) == fed(data[at : at + 1] for at in range(len(data))), pieces
 
 
 @every_stream

@@ -235,6 +235,18 @@ def test_an_adapter_loads_no_more_than_it_takes_to_ask(adapter):
     assert "tenacity" not in loaded or adapter == "llamaindex_yandex_compat"  # LlamaIndex's own
 
 
+def test_what_an_error_needs_is_loaded_with_the_client():
+    # Once there is one, no descriptor may be left to load it by.
+    script = (
+        "import sys; from yandex_compat import YandexClient; "
+        "YandexClient(api_key='k', folder_id='f'); print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert {"yandex_compat.asked", "yandex_compat.advice"} <= set(done.stdout.split())
+
+
 BUILT = """
 from {module} import *
 from pydantic import BaseModel

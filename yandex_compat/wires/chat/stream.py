@@ -96,10 +96,12 @@ class StreamDecoder(DeltaDecoder):
             self.end.finish_reason = text_or_none(reason) or self.end.finish_reason
         text = delta.get("content")
         if text and len(delta) == 1 and reason is None and not choice.get("logprobs"):
-            # As nearly all are.
-            if text := self._text.feed(text):
-                self._received.add_text(text)
-            return [Delta(text)] if text else []
+            # Nearly all deltas end here.
+            text = self._text.feed(text)
+            if not text:
+                return []
+            self._received.add_text(text)
+            return [Delta(text)]
         added = Delta()
         if text:
             if reason == "content_filter":
