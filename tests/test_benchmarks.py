@@ -478,3 +478,18 @@ def test_the_machine_is_described_without_its_name():
     assert platform.node() not in told
     assert "/" not in told
     assert machine.machine()["cores"] >= 1
+
+
+def test_readme_says_of_the_quartiles_what_the_results_hold():
+    result = json.loads((tell.RESULTS / "results.json").read_text(encoding="utf-8"))
+    measured = {one.name: one for one in from_json(result["metrics"])}
+    to_the_floor = [target for target in TARGETS if target.of == FLOOR]
+    assert len(to_the_floor) == 7
+    above = [
+        one.metric
+        for one in to_the_floor
+        if measured[one.metric].ratio_to(OURS, FLOOR).high > one.at_most
+    ]
+    readme = tell.RESULTS.parents[1] / "README.md"
+    said = "Of the ratios to the floor, the upper quartile of the rounds meets each target as well."
+    assert (said in readme.read_text(encoding="utf-8")) == (not above), above
