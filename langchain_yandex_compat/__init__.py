@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["ChatYandex", "YandexEmbeddings", "__version__", "init_chat_model"]
 
 
-if not TYPE_CHECKING:  # which would take any name
+if not TYPE_CHECKING:  # a type checker would then take any name
 
     def __getattr__(name: str) -> object:
         if name != "YandexEmbeddings":

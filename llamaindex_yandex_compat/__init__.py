@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["YandexEmbedding", "YandexLLM", "__version__"]
 
 
-if not TYPE_CHECKING:  # which would take any name
+if not TYPE_CHECKING:  # a type checker would then take any name
 
     def __getattr__(name: str) -> object:
         if name != "YandexEmbedding":

@@ -7,9 +7,8 @@ import httpx
 
 from yandex_compat import catalogue
 from yandex_compat.advice import Asked
-from yandex_compat.auth import ApiKeyAuth, CallableAuth, IamTokenAuth, looks_like
+from yandex_compat.auth import KnownAuth, looks_like
 from yandex_compat.errors import without_secrets
-from yandex_compat.exchanged_auth import MetadataAuth, OAuthAuth, ServiceAccountAuth
 from yandex_compat.hidden import Hidden
 from yandex_compat.settings import Settings
 
@@ -63,9 +62,6 @@ def _traits_of_path(path: str) -> tuple[str, ...]:
 
 def trait_of_credential(secret: Hidden[str], auth: httpx.Auth) -> str:
     """What is sent as a credential, in Asked's words; nothing of the credential itself."""
-    if isinstance(auth, ApiKeyAuth | IamTokenAuth):
-        kind = looks_like(secret)
-        return f"{kind} as {auth.word}" if kind not in {None, _OF_WORD[auth.word]} else auth.word
-    if isinstance(auth, ServiceAccountAuth | OAuthAuth | MetadataAuth):
-        return "exchanged token"
-    return "function" if isinstance(auth, CallableAuth) else "auth of one's own"
+    trait = auth.trait if isinstance(auth, KnownAuth) else "auth of one's own"
+    kind = looks_like(secret) if trait in _OF_WORD else None
+    return f"{kind} as {trait}" if kind not in {None, _OF_WORD.get(trait)} else trait

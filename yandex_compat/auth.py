@@ -42,7 +42,12 @@ def checked_credential(word: str, secret: Hidden[Any]) -> Hidden[str]:
 
 
 class KnownAuth(httpx.Auth):
-    """A credential that says what must not show of it, and whose quota it takes."""
+    """A credential that says what must not show of it, and whose quota it takes.
+
+    `trait` is what it sends, in the words that advice on an error is chosen by.
+    """
+
+    trait: str
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -89,14 +94,14 @@ class ApiKeyAuth(_HeaderAuth):
     """An API key of a service account: `Authorization: Api-Key KEY`."""
 
     scheme = "Api-Key"
-    word = "api_key"
+    trait = word = "api_key"
 
 
 class IamTokenAuth(_HeaderAuth):
     """An IAM token, which lives 12 hours at most: `Authorization: Bearer TOKEN`."""
 
     scheme = "Bearer"
-    word = "iam_token"
+    trait = word = "iam_token"
 
 
 class CallableAuth(KnownAuth):
@@ -105,6 +110,8 @@ class CallableAuth(KnownAuth):
     It keeps the token fresh itself. A plain one is run in a thread where others must not wait for
     it; an async one is for async calls only. A 401 has it asked once more.
     """
+
+    trait = "function"
 
     def __init__(self, function: Callable[[], Any]) -> None:
         hidden = Hidden(function)

@@ -23,6 +23,8 @@ class _TokenAuth(KnownAuth):
     A 401 has one more token asked for, and the request sent once more with it.
     """
 
+    trait = "exchanged token"
+
     def __init__(self, *source: Hashable) -> None:
         parts = "\0".join(map(repr, (type(self).__name__, *source)))
         self._source = sha256(parts.encode()).digest()

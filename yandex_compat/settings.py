@@ -200,7 +200,7 @@ CREDENTIALS = {
     "YC_SERVICE_ACCOUNT_KEY_FILE": "ServiceAccountAuth",
     "YC_OAUTH_TOKEN": "OAuthAuth",
 }
-"""The environment's names of credentials, of which the first that is set is taken, and classes."""
+"""The environment's names of credentials, the first that is set being taken, and their classes."""
 
 
 def kind_of_credential(name: str) -> Callable[..., httpx.Auth]:

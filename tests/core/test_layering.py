@@ -244,7 +244,9 @@ def test_what_an_error_needs_is_loaded_with_the_client():
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    assert {"yandex_compat.asked", "yandex_compat.advice"} <= set(done.stdout.split())
+    loaded = set(done.stdout.split())
+    assert {"yandex_compat.asked", "yandex_compat.advice"} <= loaded
+    assert not loaded & {"yandex_compat.exchanged_auth", "yandex_compat.iam"}  # this one has a key
 
 
 BUILT = """
